@@ -1,0 +1,33 @@
+"""What can go wrong, each with a sentence that names the thing and the way out."""
+
+
+class ImgindexError(Exception):
+    """Base of every error that imgindex raises on purpose; its text is one sentence for a person."""
+
+
+class UsageError(ImgindexError):
+    """The call itself is wrong: a path that does not exist, a k of 0."""
+
+
+class UnreadablePictureError(ImgindexError):
+    """A file that cannot be decoded; the text is the reason, without the path."""
+
+
+class WeightsError(ImgindexError):
+    """A model's weights are missing, damaged or of another layout."""
+
+
+class ModelMismatchError(ImgindexError):
+    """The index was made with another model or other weights."""
+
+
+class IndexFormatError(ImgindexError):
+    """The folder holds no usable index: not a database, or made by a newer imgindex."""
+
+
+class StorageError(ImgindexError):
+    """The index cannot be written: disk full, read-only, no permission."""
+
+
+class NotIndexedError(ImgindexError):
+    """An id or path that the index does not know."""
