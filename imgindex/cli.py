@@ -1,0 +1,221 @@
+"""The command line: parse, call, show."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from json import dumps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from imgindex import ImageIndex, ImgindexError, NotIndexedError, UsageError, available_models, report
+
+app = typer.Typer(
+    help="Find the copies, find images like this, and keep a growing collection sorted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Index = Annotated[
+    Path | None,
+    typer.Option(
+        "--index",
+        envvar="IMGINDEX_DIR",
+        metavar="DIR",
+        help="Where the index is; by default, the user data folder.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Model = Annotated[str | None, typer.Option(metavar="NAME", help="vgg16-fc2 or vgg16-gem; for life.")]
+Weights = Annotated[Path | None, typer.Option(metavar="FILE", help="The model's weights, in Keras's .h5 layout.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 when a file could not be read.")]
+
+
+def main() -> None:
+    """Run the command line; an error is one sentence on stderr, exit 2 for wrong usage and 1 for the rest."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("imgindex").setLevel(logging.INFO)
+    try:
+        app()
+    except ImgindexError as error:
+        print(f"imgindex: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+
+
+def _folder(index: Path | None) -> Path:
+    if index:
+        return index.expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("imgindex", appauthor=False))
+
+
+def _existing(index: Path | None, weights: Path | None = None) -> ImageIndex:
+    """An index that must be there already."""
+    folder = _folder(index)
+    if not ImageIndex.exists(folder):
+        raise NotIndexedError(f"there is no index in {folder}; imgindex add FOLDER --index {folder} begins one.")
+    return ImageIndex(folder, weights=weights)
+
+
+def _show(json: bool, value: dict[str, Any], readable: Callable[[], Any]) -> None:
+    if json:
+        print(dumps(value, indent=2))
+        return
+    from rich.console import Console
+
+    Console(soft_wrap=True).print(readable(), markup=False, highlight=False)
+
+
+@contextmanager
+def _progress(index: ImageIndex) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr with rate and time left; Ctrl-C ends the command in a sentence."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("adding"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")
+    console = Console(stderr=True)
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None, rate="")
+
+        def step(done: int, total: int) -> None:
+            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:.1f}/s" if speed else "")
+
+        try:
+            yield step
+        except KeyboardInterrupt:
+            counts = index.counts()
+            raise ImgindexError(
+                f"Stopped; {counts.files} files are safe in the index, and the same command goes on from there."
+            ) from None
+
+
+@app.command()
+def add(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures and folders.")],
+    model: Model = None,
+    weights: Weights = None,
+    strict: Strict = False,
+    index: Index = None,
+    json: Json = False,
+) -> None:
+    """Index pictures and folders; what is unchanged is skipped."""
+    with ImageIndex(_folder(index), model=model, weights=weights) as opened, _progress(opened) as progress:
+        added = opened.add(paths, progress=progress)
+    _show(json, report.added_json(added), lambda: report.added_text(added))
+    raise typer.Exit(int(strict and bool(added.failed)))
+
+
+@app.command()
+def remove(
+    targets: Annotated[list[str], typer.Argument(metavar="PATH_OR_ID...", help="Pictures, folders, or image ids.")],
+    index: Index = None,
+    json: Json = False,
+) -> None:
+    """Forget pictures; nothing is deleted from disk."""
+    with _existing(index) as opened:
+        removed = opened.remove(
+            int(target) if target.isdecimal() and not os.path.lexists(target) else target for target in targets
+        )
+    _show(json, asdict(removed), lambda: report.removed_text(removed))
+
+
+@app.command()
+def sync(weights: Weights = None, strict: Strict = False, index: Index = None, json: Json = False) -> None:
+    """Walk the added folders again: take what is new, list what is missing."""
+    with _existing(index, weights) as opened, _progress(opened) as progress:
+        added = opened.sync(progress=progress)
+        missing = opened.missing()
+    _show(json, report.added_json(added) | {"missing": missing}, lambda: report.added_text(added, missing))
+    raise typer.Exit(int(strict and bool(added.failed)))
+
+
+@app.command()
+def watch(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", exists=True, file_okay=False)],
+    model: Model = None,
+    weights: Weights = None,
+    index: Index = None,
+    json: Json = False,
+) -> None:
+    """Index folders, then whatever comes into them, until Ctrl-C."""
+    import watchfiles
+
+    with ImageIndex(_folder(index), model=model, weights=weights) as opened:
+        with _progress(opened) as progress:
+            rounds = [opened.add(folders, progress=progress)]
+        print(report.added_text(rounds[0]), "Watching; Ctrl-C ends it.", sep="\n", file=sys.stderr)
+        try:
+            for _ in watchfiles.watch(*folders):
+                rounds.append(opened.add(folders))
+                if rounds[-1].added or rounds[-1].moved:
+                    print(report.added_text(rounds[-1]), file=sys.stderr)
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+        total, missing = report.sum_of(rounds), opened.missing()
+    _show(json, report.added_json(total) | {"missing": missing}, lambda: report.added_text(total, missing))
+
+
+@app.command()
+def similar(
+    image: Annotated[Path | None, typer.Argument(metavar="IMAGE", help="A picture, indexed or not.")] = None,
+    image_id: Annotated[int | None, typer.Option("--id", help="An indexed picture by its id.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many to find.")] = 10,
+    weights: Weights = None,
+    index: Index = None,
+    json: Json = False,
+) -> None:
+    """Find the pictures most like one."""
+    query = image_id if image is None else image
+    if query is None or (image is not None and image_id is not None):
+        raise UsageError("name one picture: IMAGE, or --id ID.")
+    with _existing(index, weights) as opened:
+        found = opened.similar(query, k=k)
+    _show(json, report.similar_json(found), lambda: report.similar_table(found.results))
+
+
+@app.command()
+def check(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make anew what can be derived, forget what is broken.")
+    ] = False,
+    index: Index = None,
+    json: Json = False,
+) -> None:
+    """Look whether the index is whole."""
+    with _existing(index) as opened:
+        problems = opened.check()
+        if repair and problems:
+            opened.repair()
+            left = opened.check()
+            print(
+                *problems,
+                "Repaired." if not left else "Not all could be repaired.",
+                sep="\n",
+                file=sys.stderr,
+            )
+            problems = left
+    _show(json, {"ok": not problems, "problems": problems}, lambda: "\n".join(problems) or "The index is whole.")
+    raise typer.Exit(int(bool(problems)))
+
+
+@app.command()
+def models(weights: Weights = None, json: Json = False) -> None:
+    """List the models, and whether their weights are at hand."""
+    known = available_models(weights=weights)
+    _show(json, {"models": [asdict(model) for model in known]}, lambda: report.models_table(known))
+
+
+@app.command()
+def demo(index: Index = None) -> None:
+    """Run the main job on real photos in a new folder."""
+    from imgindex.demo import run
+
+    run(index)

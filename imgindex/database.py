@@ -1,0 +1,141 @@
+"""A SQLite database that several threads and processes share, brought to the newest schema on open."""
+
+import fcntl
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlite_utils
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]  # the one it uses itself, pysqlite3 or the standard library's
+
+from imgindex.errors import IndexFormatError, StorageError
+from imgindex.migrations import migrations
+
+BUSY_SECONDS = 120  # a batch is written in milliseconds; this only bounds a writer that hangs
+
+
+class Database:
+    """One connection a thread; every failure of SQLite is an error with a sentence.
+
+    Raises IndexFormatError on open when the file is no database of ours or of a newer imgindex, and StorageError
+    from any method when the disk is full, read-only or failing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._connections: list[Any] = []
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        database = self._connection()
+        with self._sentences():
+            self._refuse_foreign(database)
+            # Up to 3.51.2, SQLite can corrupt a WAL database that has two writers.
+            mode = "wal" if sqlite3.sqlite_version_info > (3, 51, 2) else "delete"
+            if self.rows("PRAGMA journal_mode") == [(mode,)] and not migrations.pending(database):
+                return
+            with _alone(self._path.with_suffix(".lock")):  # SQLite does not wait for a change of journal mode
+                database.conn.execute(f"PRAGMA journal_mode = {mode}")
+                with self.transaction():
+                    migrations.apply(database)
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        while self._connections:
+            self._connections.pop().close()
+        self._local = threading.local()
+
+    def _connection(self) -> sqlite_utils.Database:
+        if not hasattr(self._local, "database"):
+            with self._sentences():
+                conn = sqlite3.connect(
+                    str(self._path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                )
+                # Names of files need not be UTF-8; they go in by CAST(? AS TEXT) from their bytes.
+                conn.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+                conn.execute("PRAGMA foreign_keys = ON")
+                conn.execute("PRAGMA synchronous = FULL")
+            self._connections.append(conn)
+            self._local.database = sqlite_utils.Database(conn)
+        database: sqlite_utils.Database = self._local.database
+        return database
+
+    def _refuse_foreign(self, database: sqlite_utils.Database) -> None:
+        applied = {step.name for step in migrations.applied(database)}
+        ours = {step.name for step in migrations._migrations}
+        if not applied and database.table_names():
+            raise IndexFormatError(f"{self._path} is not an imgindex database; choose another folder with --index.")
+        if applied - ours:
+            raise IndexFormatError(
+                f"{self._path} was written by a newer imgindex; upgrade this one with pip install --upgrade imgindex."
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All writes inside happen together or not at all; other writers wait. May be nested."""
+        conn = self._connection().conn
+        if conn.in_transaction:
+            yield
+            return
+        with self._sentences():
+            conn.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                conn.execute("COMMIT")
+            except BaseException:
+                if conn.in_transaction:  # a full disk may have rolled it back already
+                    conn.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise _sentence(error, self._path) from error
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """All rows of a query."""
+        with self._sentences():
+            return list(self._connection().conn.execute(sql, parameters).fetchall())
+
+    def write(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement once for each row of parameters, in a transaction."""
+        with self.transaction():
+            self._connection().conn.executemany(sql, rows)
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Only one process at a time."""
+    with open(lock, "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _sentence(error: Exception, path: Path) -> Exception:
+    text = str(error)
+    folder = path.parent
+    if "is full" in text:
+        return StorageError(
+            f"The disk that holds {folder} is full; free some room and run the same command again: "
+            "what was added so far is kept."
+        )
+    if "not a database" in text:
+        return IndexFormatError(f"{path} is not an imgindex database; choose another folder with --index.")
+    if "malformed" in text:
+        return IndexFormatError(
+            f"{path} is damaged ({text}); restore it from a backup, or delete {folder} and add again."
+        )
+    if "locked" in text:
+        return StorageError(
+            f"Another program has been writing to {folder} for {BUSY_SECONDS} s; try again when it is done."
+        )
+    return StorageError(f"The index in {folder} cannot be read or written ({text}); check its disk and permissions.")

@@ -1,0 +1,90 @@
+"""Walking folders, reading files, hashing their bytes."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from imgindex.errors import UsageError
+from imgindex.records import Failure
+
+MAX_BYTES = 512 << 20  # a larger file would not leave its decoder room within 1 GB
+
+
+class Found(NamedTuple):
+    """A regular file as the walk saw it."""
+
+    path: str  # absolute
+    bytes: int
+    mtime_ns: int
+
+
+class Content(NamedTuple):
+    """The bytes of a file and their SHA-256 (32 bytes)."""
+
+    data: bytes
+    sha256: bytes
+
+
+def absolute(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Absolute paths, links kept. Raises UsageError for one that does not exist."""
+    full = [os.path.abspath(os.path.expanduser(path)) for path in paths]
+    for path in full:
+        if not os.path.lexists(path):
+            raise UsageError(f"{path} does not exist.")
+    return full
+
+
+def walk(paths: Iterable[str]) -> Iterator[Found | Failure]:
+    """Regular files at and below these absolute paths, by name, each once.
+
+    Below a folder, hidden names are skipped and links are not followed; a path that is named is taken as it is.
+    """
+    seen: set[str] = set()
+    paths = list(paths)
+    for path in paths:
+        for item in _below(path) if os.path.isdir(path) else [_found(path)]:
+            if len(paths) > 1:  # only then may one lie inside another
+                if item.path in seen:
+                    continue
+                seen.add(item.path)
+            yield item
+
+
+def _below(folder: str) -> Iterator[Found | Failure]:
+    try:
+        with os.scandir(folder) as entries:
+            visible = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+    except OSError as error:
+        yield Failure(folder, reason(error))
+        return
+    for entry in visible:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(entry.path)
+        elif entry.is_file(follow_symlinks=False):
+            yield _found(entry.path)
+
+
+def _found(path: str) -> Found | Failure:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        return Failure(path, reason(error))
+    if not stat.S_ISREG(status.st_mode):
+        return Failure(path, "not a regular file")
+    return Found(path, status.st_size, status.st_mtime_ns)
+
+
+def read(path: str) -> Content:
+    """A file's bytes, read once. Raises OSError, also for a file above MAX_BYTES."""
+    with open(path, "rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise OSError(None, f"larger than {MAX_BYTES >> 20} MB")
+    return Content(data, hashlib.sha256(data).digest())
+
+
+def reason(error: OSError) -> str:
+    """An operating system's error in a few words, without the path."""
+    return (error.strerror or str(error)).lower() if error.errno else str(error.args[-1])

@@ -1,0 +1,218 @@
+"""ImageIndex: the only wiring between files, decoder, embedder, store and neighbours."""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from imgindex import files
+from imgindex.embed import Embedder
+from imgindex.errors import (
+    ModelMismatchError,
+    NotIndexedError,
+    StorageError,
+    UnreadablePictureError,
+    UsageError,
+)
+from imgindex.ingest import Ingest, Tally
+from imgindex.model import IndexModel
+from imgindex.neighbours import Neighbours
+from imgindex.records import Added, Counts, File, ModelInfo, Neighbour, Removed, Similar
+from imgindex.store import Store
+
+Floats = npt.NDArray[np.float32]
+AnyPath = str | os.PathLike[str]
+Progress = Callable[[int, int], None]
+
+DATABASE, VECTORS = "index.db", "vectors.faiss"
+
+
+class ImageIndex:
+    """A folder that remembers pictures: add them, find their like, lose nothing.
+
+    Opens the index in `folder`, or begins one there. It has one model for life: `embedder`, or the named `model`
+    with `weights`, or the one it was begun with; the model is loaded only when a picture must be embedded.
+    Raises ModelMismatchError when it was begun with another model, IndexFormatError when the folder holds something
+    else or a newer imgindex's index, StorageError when the disk is full or failing.
+    """
+
+    def __init__(
+        self,
+        folder: AnyPath,
+        *,
+        model: str | None = None,
+        weights: AnyPath | None = None,
+        embedder: Embedder | None = None,
+    ) -> None:
+        self.folder = Path(os.path.abspath(folder))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"{self.folder} cannot be made ({files.reason(error)}); choose another --index."
+            ) from error
+        self._store = Store(self.folder / DATABASE)
+        self._model = IndexModel(self._store, model, Path(weights) if weights else None, embedder)
+        self._ingest = Ingest(self._store, self._model)
+        self._neighbours = Neighbours(self._store, self.folder / VECTORS)
+        try:
+            self._model.check()
+        except ModelMismatchError:
+            self.close()
+            raise
+
+    @staticmethod
+    def exists(folder: AnyPath) -> bool:
+        """Whether there is an index in a folder."""
+        return (Path(folder) / DATABASE).exists()
+
+    def close(self) -> None:
+        """Stop the decoders and close the database."""
+        self._ingest.close()
+        self._model.close()
+        self._store.close()
+
+    def __enter__(self) -> "ImageIndex":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Adding and removing
+
+    def add(self, paths: Iterable[AnyPath], *, progress: Progress | None = None) -> Added:
+        """Index files and folders; what is unchanged is skipped, what cannot be read is listed in `failed`.
+
+        `progress` is called after each batch that is safe in the database, with the files done and all there are.
+        Raises UsageError for a path that does not exist, and WeightsError.
+        """
+        whole = files.absolute(paths)
+        for path in whole:
+            if os.path.isdir(path):
+                self._store.add_folder(path)
+        return self._take(whole, progress)
+
+    def sync(self, *, progress: Progress | None = None) -> Added:
+        """Walk the added folders again."""
+        return self._take([path for path in self._store.folders() if os.path.isdir(path)], progress)
+
+    def missing(self) -> list[str]:
+        """Recorded paths that do not exist now; not forgotten, as their drive may only be away."""
+        return [file.path for file in self._store.files_below(os.sep) if not os.path.lexists(file.path)]
+
+    def _take(self, paths: list[str], progress: Progress | None) -> Added:
+        start = time.monotonic()
+        total = sum(1 for _ in files.walk(paths)) if progress else 0
+
+        def recorded(tally: Tally) -> None:
+            self._neighbours.fit_if_due(self._store.counts().images)
+            if progress:
+                progress(tally.done, total)
+
+        tally = self._ingest.run(files.walk(paths), recorded)
+        self._neighbours.follow()
+        counts = self._store.counts()
+        return Added(
+            tally.added, tally.unchanged, tally.moved, tally.failed,
+            counts.images, counts.files, time.monotonic() - start,
+        )  # fmt: skip
+
+    def remove(self, targets: Iterable[AnyPath | int]) -> Removed:
+        """Forget images by id, or files and folders by path; nothing is deleted from disk.
+
+        Raises NotIndexedError, before anything is forgotten, for a target that the index does not know.
+        """
+        folders = set(self._store.folders())
+        gone: set[str] = set()
+        forgotten: set[str] = set()
+        for target in targets:
+            inside: set[str] = set()
+            if isinstance(target, int):
+                found = self._store.files_of([target])
+            else:
+                path = os.path.abspath(os.path.expanduser(target))
+                found = self._store.files_at([path]) + self._store.files_below(path)
+                inside = {folder for folder in folders if os.path.join(folder, "").startswith(os.path.join(path, ""))}
+                forgotten |= inside
+            if not found and not inside:
+                raise NotIndexedError(f"{target} is not in the index at {self.folder}.")
+            gone |= {file.path for file in found}
+        with self._store.transaction():
+            self._store.remove_files(sorted(gone))
+            self._store.remove_folders(sorted(forgotten))
+        self._neighbours.follow()
+        counts = self._store.counts()
+        return Removed(len(gone), counts.images, counts.files)
+
+    # Asking
+
+    def similar(self, query: AnyPath | int, *, k: int = 10) -> Similar:
+        """The k images most like a picture, given by path or by the id of an indexed one.
+
+        Raises UsageError for k < 1 or a path that does not exist, NotIndexedError for an unknown id, and
+        UnreadablePictureError.
+        """
+        if k < 1:
+            raise UsageError(f"k is {k}; it must be at least 1.")
+        image: int | None
+        if isinstance(query, int):
+            known = self._store.files_of([query])
+            if not known:
+                raise NotIndexedError(f"There is no image {query} in the index at {self.folder}.")
+            path, image = known[0].path, known[0].image
+        else:
+            (path,) = files.absolute([query])
+            recorded = self._store.files_at([path])
+            image = recorded[0].image if recorded else None
+        vector = self._vector(path) if image is None else self._store.vectors([image])[1]
+        ids, likenesses = self._neighbours.search(vector, k + 1)
+        hits = [
+            (int(hit), float(like)) for hit, like in zip(ids[0], likenesses[0], strict=True) if hit not in (-1, image)
+        ]
+        paths = {file.image: file.path for file in reversed(self._store.files_of([hit for hit, _ in hits]))}
+        return Similar(image, path, [Neighbour(hit, paths[hit], like) for hit, like in hits if hit in paths][:k])
+
+    def _vector(self, path: str) -> Floats:
+        """The (1, D) embedding of a picture that is not recorded under this path."""
+        try:
+            content = files.read(path)
+        except OSError as error:
+            raise UnreadablePictureError(f"{path} cannot be read: {files.reason(error)}.") from error
+        image = self._store.image_id(content.sha256)
+        if image is not None:
+            return self._store.vectors([image])[1]
+        try:
+            decoded = self._model.decode(content.data)
+        except UnreadablePictureError as error:
+            raise UnreadablePictureError(f"{path} cannot be read: {error}.") from error
+        return self._model.embed(decoded.pixels[None])
+
+    def exact_copies(self) -> list[list[File]]:
+        """Groups of files with the same bytes, the largest group first."""
+        return self._store.copies()
+
+    def counts(self) -> Counts:
+        """How many images and files the index holds."""
+        return self._store.counts()
+
+    @property
+    def model(self) -> ModelInfo | None:
+        """What the index was begun with; None before the first picture."""
+        return self._store.model()
+
+    # Health
+
+    def check(self) -> list[str]:
+        """What is wrong with the index, one sentence each."""
+        return self._store.problems() + self._neighbours.problems()
+
+    def repair(self) -> None:
+        """Forget what is not whole, and make the derived file anew from the database."""
+        self._store.repair()
+        self._neighbours.rebuild()

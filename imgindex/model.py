@@ -1,0 +1,85 @@
+"""The model of an index and its decoders, loaded when the first picture needs them."""
+
+import threading
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from imgindex.decode import Decoder
+from imgindex.embed import Embedder, default_model, load_embedder
+from imgindex.errors import ModelMismatchError
+from imgindex.records import Decoded
+from imgindex.store import Store
+
+Floats = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
+
+READERS = 2  # pictures decoded at once
+
+
+def decoder_versions() -> str:
+    """What decodes here; with another version a file that could not be read is worth another try."""
+    names = ("opencv-python-headless", "opencv-python", "pillow-heif")
+    return " ".join(f"{dist.name} {dist.version}" for name in names for dist in metadata.distributions(name=name))
+
+
+class IndexModel:
+    """Decodes and embeds for one index, which has one model for life. Usable from several threads."""
+
+    def __init__(self, store: Store, name: str | None, weights: Path | None, embedder: Embedder | None) -> None:
+        self._store = store
+        self._name = embedder.info.name if embedder else name
+        self._weights = weights
+        self._embedder = embedder
+        self._decoder: Decoder | None = None
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        if self._decoder:
+            self._decoder.close()
+
+    def check(self) -> None:
+        """Raises ModelMismatchError when the index was begun with another model or other weights."""
+        begun = self._store.model()
+        if begun is None:
+            return
+        if self._name and self._name != begun.name:
+            raise ModelMismatchError(
+                f"the index was begun with the model {begun.name}, not {self._name}; leave --model out, or choose "
+                "another folder with --index."
+            )
+        if self._embedder and self._embedder.info != begun:
+            raise ModelMismatchError(
+                f"the index was begun with other weights of {begun.name} ({begun.weights[:12]}, not "
+                f"{self._embedder.info.weights[:12]}); name the same file with --weights, or choose another folder "
+                "with --index."
+            )
+
+    def begin(self) -> None:
+        """In the transaction of the first images: their model is the index's for life."""
+        if self._store.model() is None:
+            self._store.set_model(self._loaded().info)
+        self.check()  # another process may have begun it with another model since this one was loaded
+
+    def decode(self, data: bytes) -> Decoded:
+        """A file's bytes -> upright pixels of the model's input size. Raises UnreadablePictureError."""
+        size = self._loaded().info.input_size
+        with self._lock:
+            if self._decoder is None:
+                self._decoder = Decoder(size, workers=READERS)
+        return self._decoder.decode(data)
+
+    def embed(self, pixels: Pixels) -> Floats:
+        """(N, S, S, 3) uint8 RGB -> (N, D) embeddings."""
+        return self._loaded().embed(pixels)
+
+    def _loaded(self) -> Embedder:
+        with self._lock:
+            if self._embedder is None:
+                begun = self._store.model()
+                name = self._name or (begun.name if begun else default_model(weights=self._weights)[0])
+                self._embedder = load_embedder(name, weights=self._weights)
+                self.check()
+            return self._embedder

@@ -1,0 +1,140 @@
+"""The derived side of an index: the fitted space and the FAISS file, kept in step with the database."""
+
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from imgindex import space as spaces
+from imgindex.errors import StorageError
+from imgindex.records import Space, State
+from imgindex.store import Store
+from imgindex.vectors import DamagedFileError, VectorIndex
+
+Floats = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+
+log = logging.getLogger(__name__)
+
+WORTH_SAVING = 0.01  # share of changed vectors; fewer are caught up quicker than the file is written
+
+
+class Neighbours:
+    """Finds the images nearest to an embedding. Not thread-safe."""
+
+    def __init__(self, store: Store, file: Path) -> None:
+        self._store = store
+        self._file = file
+        self._index = VectorIndex(1)
+        self._space: Space | None = None
+        self._state: State | None = None  # of the database, as far as _index has followed it
+        self._unsaved = 0
+
+    def search(self, vectors: Floats, k: int) -> tuple[Ids, Floats]:
+        """(N, D) embeddings -> (N, K) image ids, best first, and similarities in 0 .. 1; missing ids are -1."""
+        self.follow()
+        ids, cosines = self._index.search(spaces.likeness(vectors, self._space), k)
+        return ids, spaces.similarity(cosines, self._space)
+
+    def fit_if_due(self, images: int) -> None:
+        """Fit the compare space (again) when a collection of so many images has outgrown it."""
+        if not spaces.due(self._store.state().fitted, images):
+            return
+        ids = self._store.image_ids()
+        sample = ids[np.linspace(0, len(ids) - 1, min(len(ids), spaces.SAMPLE)).astype(int)]
+        vectors = np.concatenate([part for _, part in self._store.scan(sample)])
+        version = self._store.add_space(spaces.fit(vectors, len(ids)))
+        log.info("Fitted compare space %d on %d of %d images.", version, len(vectors), len(ids))
+
+    def follow(self) -> None:
+        """Catch up with the database as it is now, and save the file when much has changed."""
+        state = self._store.state()
+        if state == self._state:
+            return
+        if self._state is None or self._state.space != state.space:
+            self._open(state)
+        ids, held = self._store.image_ids(), self._index.ids()
+        gone = np.setdiff1d(held, ids, assume_unique=True)
+        new = np.setdiff1d(ids, held, assume_unique=True)
+        self._index.delete(gone)
+        for part, vectors in self._store.scan(new):
+            self._index.upsert(part, spaces.likeness(vectors, self._space))
+        self._state = state
+        self._unsaved += len(gone) + len(new)
+        if self._unsaved > WORTH_SAVING * len(ids):
+            self.save()
+
+    def save(self) -> None:
+        """Write the file; the database is the truth, so a file that another process writes now is as good."""
+        assert self._state is not None
+        try:
+            self._index.save(self._file, asdict(self._state))
+        except OSError as error:
+            raise StorageError(
+                f"{self._file} cannot be written ({error.strerror}); free or mend its disk and run the same command "
+                "again: every image is safe in the database."
+            ) from error
+        self._unsaved = 0
+
+    def rebuild(self) -> None:
+        """Make the file anew from the database."""
+        self._file.unlink(missing_ok=True)
+        self._state = None
+        self.follow()
+
+    def problems(self) -> list[str]:
+        """What is wrong with the saved file, one sentence each; being behind the database is no problem."""
+        state = self._store.state()
+        try:
+            index, saved = self._load()
+        except FileNotFoundError:
+            return []
+        except DamagedFileError as error:
+            return [f"{self._file} is damaged ({error}); imgindex check --repair makes it anew."]
+        if saved.uid != state.uid or saved.generation > state.generation or saved.space > state.space:
+            return [f"{self._file} belongs to another index; imgindex check --repair makes it anew."]
+        if saved.space < state.space:
+            return []
+        if saved == state and not np.array_equal(index.ids(), self._store.image_ids()):
+            return [f"{self._file} holds other images than the database; imgindex check --repair makes it anew."]
+        wrong = sum(self._wrong(ids, held, state) for ids, held in index.scan())
+        return [f"{self._file} holds {wrong} wrong vectors; imgindex check --repair makes it anew."] if wrong else []
+
+    def _wrong(self, ids: Ids, held: Floats, state: State) -> int:
+        order = np.argsort(ids)
+        known, vectors = self._store.vectors([int(image) for image in ids])
+        if not len(known):
+            return 0
+        held = spaces.unit(held[order[np.isin(ids[order], known)]])
+        cosines = np.einsum("nd,nd->n", held, spaces.likeness(vectors, self._store.space(state.space)))
+        return int((cosines < 0.99).sum())
+
+    def _open(self, state: State) -> None:
+        """Take the saved file where it leads to this state of the database, else start empty."""
+        self._space = self._store.space(state.space)
+        self._unsaved = 0
+        try:
+            self._index, saved = self._load()
+            if _leads_to(saved, state):
+                return
+            log.info("Making %s anew for compare space %d.", self._file, state.space)
+        except FileNotFoundError:
+            pass
+        except DamagedFileError as error:
+            log.warning("%s is damaged (%s); making it anew from the database.", self._file, error)
+        model = self._store.model()
+        dimension = model.dimension if model else 1
+        self._index = VectorIndex(
+            min(dimension, len(self._space.singular), spaces.LIKENESS_RANK) if self._space else dimension
+        )
+
+    def _load(self) -> tuple[VectorIndex, State]:
+        index, stamp = VectorIndex.load(self._file)
+        return index, State(**stamp)
+
+
+def _leads_to(saved: State, state: State) -> bool:
+    """Whether a file saved at one state can be caught up to another."""
+    return (saved.uid, saved.space) == (state.uid, state.space) and saved.generation <= state.generation

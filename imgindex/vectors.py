@@ -1,0 +1,172 @@
+"""FAISS: ids and unit vectors in, ids and cosines out. Knows nothing of files of pictures or SQL."""
+
+import fcntl
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+
+EXACT_UP_TO = 200_000  # vectors; above, an inverted file of 8-bit codes (tests/benchmarks/README.md)
+PROBES = 64  # lists of an inverted file that a search visits
+TRAILER = struct.Struct("<Q32s8s")  # length of the stamp, SHA-256 of all before, magic
+MAGIC = b"imgindex"
+
+
+class DamagedFileError(Exception):
+    """A saved VectorIndex that is not as it was written."""
+
+
+class VectorIndex:
+    """Nearest neighbours among unit vectors of one dimension; always in batches, complete or an error.
+
+    Exact while small; above EXACT_UP_TO vectors an inverted file with 8-bit scalar quantisation (faiss
+    IndexIVFScalarQuantizer), which needs a quarter of the memory.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        import faiss
+
+        self.dimension = dimension
+        self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def upsert(self, ids: Ids, vectors: Floats) -> None:
+        """Store (N, dimension) vectors under (N,) ids, replacing what those ids had."""
+        self.delete(ids)
+        self._index.add_with_ids(np.ascontiguousarray(vectors), ids)
+        if len(self) > EXACT_UP_TO and self._lists() is None:
+            self._approximate()
+
+    def delete(self, ids: Ids) -> None:
+        """Forget these ids; unknown ones are no error."""
+        if len(ids) and len(self):
+            self._index.remove_ids(ids)
+
+    def search(self, vectors: Floats, k: int) -> tuple[Ids, Floats]:
+        """(N, K) ids and cosines of the nearest, best first; K is k or all there are. Missing ids are -1."""
+        import faiss
+
+        k = min(k, len(self))
+        if k == 0:
+            return np.empty((len(vectors), 0), np.int64), np.empty((len(vectors), 0), np.float32)
+        parameters = None
+        if (lists := self._lists()) is not None:
+            enough = -(-4 * k * lists.nlist // len(self))  # lists that hold about 4 k vectors
+            parameters = faiss.SearchParametersIVF(  # type: ignore[call-arg]
+                nprobe=min(lists.nlist, max(PROBES, enough))
+            )
+        cosines, ids = self._index.search(np.ascontiguousarray(vectors), k, params=parameters)
+        return ids, cosines
+
+    def ids(self) -> Ids:
+        """(N,) all ids, ascending."""
+        import faiss
+
+        if (lists := self._lists()) is None:
+            return np.sort(faiss.vector_to_array(self._index.id_map))
+        return np.sort(np.concatenate([_list_ids(lists, number) for number in range(lists.nlist)]))
+
+    def scan(self) -> Iterator[tuple[Ids, Floats]]:
+        """All ids and vectors (as far as 8 bits keep them), in parts."""
+        import faiss
+
+        if (lists := self._lists()) is None:
+            ids = faiss.vector_to_array(self._index.id_map)
+            for start in range(0, len(ids), 65_536):
+                part = ids[start : start + 65_536]
+                yield part, self._index.index.reconstruct_n(start, len(part))
+            return
+        for number in range(lists.nlist):
+            ids = _list_ids(lists, number)
+            rows = [lists.reconstruct_from_offset(number, offset) for offset in range(len(ids))]
+            if rows:
+                yield ids, np.stack(rows)
+
+    def _lists(self) -> Any:
+        """The inverted file, None while the index is exact."""
+        import faiss
+
+        return None if isinstance(self._index, faiss.IndexIDMap2) else self._index
+
+    def _approximate(self) -> None:
+        import faiss
+
+        parts = list(self.scan())
+        vectors = np.concatenate([part for _, part in parts])
+        lists = int(4 * len(vectors) ** 0.5)
+        index = faiss.IndexIVFScalarQuantizer(
+            faiss.IndexFlatIP(self.dimension),
+            self.dimension,
+            lists,
+            faiss.ScalarQuantizer.QT_8bit,
+            faiss.METRIC_INNER_PRODUCT,
+        )
+        index.train(vectors[:: max(1, len(vectors) // (40 * lists))])
+        index.add_with_ids(vectors, np.concatenate([ids for ids, _ in parts]))
+        self._index = index
+
+    def save(self, path: Path, stamp: dict[str, Any]) -> bool:
+        """Replace the file at path atomically; False when another process is saving there right now.
+
+        The stamp (JSON) and a checksum follow FAISS's own bytes, so plain FAISS still reads the file.
+        """
+        import faiss
+
+        partial = path.with_name(path.name + ".part")
+        with open(partial, "ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            if not partial.exists() or os.fstat(file.fileno()).st_ino != partial.stat().st_ino:
+                return False  # the other process has just finished
+            body = faiss.serialize_index(self._index).data
+            note = json.dumps(stamp).encode()
+            digest = hashlib.sha256(body)
+            digest.update(note)
+            try:
+                file.truncate(0)
+                for piece in (body, note, TRAILER.pack(len(note), digest.digest(), MAGIC)):
+                    file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                partial.unlink()
+                raise
+            os.replace(partial, path)
+        return True
+
+    @classmethod
+    def load(cls, path: Path) -> tuple["VectorIndex", dict[str, Any]]:
+        """A saved index and its stamp. Raises DamagedFileError, FileNotFoundError."""
+        import faiss
+
+        data = np.fromfile(path, np.uint8)
+        if len(data) < TRAILER.size:
+            raise DamagedFileError("it is cut short")
+        length, digest, magic = TRAILER.unpack(data[-TRAILER.size :].tobytes())
+        body = data[: -TRAILER.size]
+        if magic != MAGIC or hashlib.sha256(body.data).digest() != digest:
+            raise DamagedFileError("its checksum is wrong")
+        index = cls.__new__(cls)
+        index._index = faiss.deserialize_index(body[: len(body) - length])
+        index.dimension = int(index._index.d)
+        return index, json.loads(body[len(body) - length :].tobytes())
+
+
+def _list_ids(lists: Any, number: int) -> Ids:
+    import faiss
+
+    size = lists.invlists.list_size(number)
+    return np.copy(faiss.rev_swig_ptr(lists.invlists.get_ids(number), size)) if size else np.empty(0, np.int64)

@@ -1,0 +1,56 @@
+"""What tests share: a tiny fake embedder, pictures to index, and the measuring data when it is there."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from imgindex import ModelInfo
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+class FakeEmbedder:
+    """16 numbers a picture: the mean grey of its 4 x 4 tiles."""
+
+    def __init__(self, name: str = "fake", weights: str = "0" * 64) -> None:
+        self.info = ModelInfo(name, "tiles", "mean", 16, "none", weights, 16)
+        self.embedded = 0
+
+    def embed(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        self.embedded += len(pixels)
+        tiles = pixels.reshape(len(pixels), 4, 4, 4, 4, 3).astype(np.float32)
+        return tiles.mean(axis=(2, 4, 5)).reshape(len(pixels), 16)
+
+
+@pytest.fixture
+def embedder() -> FakeEmbedder:
+    return FakeEmbedder()
+
+
+def write_picture(path: Path, seed: int, size: int = 32) -> Path:
+    """A picture of random tiles, different for each seed."""
+    rng = np.random.default_rng(seed)
+    tiles = rng.integers(0, 256, (4, 4, 3), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done, data = cv2.imencode(path.suffix, cv2.resize(tiles, (size, size), interpolation=cv2.INTER_NEAREST))
+    assert done
+    path.write_bytes(data.tobytes())
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of five different pictures."""
+    for seed in range(5):
+        write_picture(tmp_path / "photos" / f"{seed}.png", seed)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip("the measuring data is not beside this checkout")
+    return SHARED
