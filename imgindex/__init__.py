@@ -1,6 +1,6 @@
 """imgindex: find the copies, find images like this, and keep a growing collection sorted."""
 
-from imgindex.embed import Availability, Embedder, available_models
+from imgindex.embed import Availability, Embedder, available_models, default_model
 from imgindex.errors import (
     ImgindexError,
     IndexFormatError,
@@ -34,4 +34,5 @@ __all__ = [
     "UsageError",
     "WeightsError",
     "available_models",
+    "default_model",
 ]

@@ -214,8 +214,10 @@ def models(weights: Weights = None, json: Json = False) -> None:
 
 
 @app.command()
-def demo(index: Index = None) -> None:
-    """Run the main job on real photos in a new folder."""
+def demo() -> None:
+    """Run the main job on real photos, in a new temporary folder."""
+    from rich.console import Console
+
     from imgindex.demo import run
 
-    run(index)
+    run(Console(), _progress)

@@ -27,7 +27,7 @@ class Neighbours:
     def __init__(self, store: Store, file: Path) -> None:
         self._store = store
         self._file = file
-        self._index = VectorIndex(1)
+        self._index = VectorIndex()
         self._space: Space | None = None
         self._state: State | None = None  # of the database, as far as _index has followed it
         self._unsaved = 0
@@ -124,11 +124,7 @@ class Neighbours:
             pass
         except DamagedFileError as error:
             log.warning("%s is damaged (%s); making it anew from the database.", self._file, error)
-        model = self._store.model()
-        dimension = model.dimension if model else 1
-        self._index = VectorIndex(
-            min(dimension, len(self._space.singular), spaces.LIKENESS_RANK) if self._space else dimension
-        )
+        self._index = VectorIndex()
 
     def _load(self) -> tuple[VectorIndex, State]:
         index, stamp = VectorIndex.load(self._file)

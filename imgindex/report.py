@@ -69,10 +69,10 @@ def removed_text(removed: Removed) -> str:
 
 def similar_table(results: Sequence[Neighbour]) -> Any:
     """A rich table: similarity as a bar and in percent, id, path."""
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table("like", "", "id", "path", box=None, header_style="dim")
+    table = Table("like", "", "id", Column("path", overflow="fold"), box=None, header_style="dim")
     for hit in results:
         bar = "█" * round(hit.similarity * 20)
         table.add_row(Text(f"{hit.similarity:.0%}"), Text(bar, "green"), Text(str(hit.id)), Text(shown(hit.path)))

@@ -193,12 +193,14 @@ class Store:
         return np.array([row[0] for row in self._rows("SELECT image FROM vectors ORDER BY image")], np.int64)
 
     def vectors(self, images: Sequence[int]) -> tuple[Ids, Floats]:
-        """(N,) ids ascending and (N, D) embeddings of those that exist."""
+        """(N,) ids ascending and (N, D) embeddings of those that are whole."""
         rows = [
             row
             for part in _parts(sorted(images))
             for row in self._rows(
-                f"SELECT image, vector FROM vectors WHERE image IN ({_marks(part)}) ORDER BY image", part
+                f"SELECT image, vector FROM vectors WHERE image IN ({_marks(part)}) "
+                "AND length(vector) = (SELECT 4 * dimension FROM model) ORDER BY image",
+                part,
             )
         ]
         matrix = np.frombuffer(b"".join(row[1] for row in rows), VECTOR).astype(np.float32)

@@ -17,8 +17,7 @@ Ids = npt.NDArray[np.int64]
 
 EXACT_UP_TO = 200_000  # vectors; above, an inverted file of 8-bit codes (tests/benchmarks/README.md)
 PROBES = 64  # lists of an inverted file that a search visits
-TRAILER = struct.Struct("<Q32s8s")  # length of the stamp, SHA-256 of all before, magic
-MAGIC = b"imgindex"
+LENGTH = struct.Struct("<Q")  # of the stamp; then comes the SHA-256 of all before
 
 
 class DamagedFileError(Exception):
@@ -26,24 +25,25 @@ class DamagedFileError(Exception):
 
 
 class VectorIndex:
-    """Nearest neighbours among unit vectors of one dimension; always in batches, complete or an error.
+    """Nearest neighbours among unit vectors; always in batches, complete or an error.
+
+    All vectors have the dimension of the first.
 
     Exact while small; above EXACT_UP_TO vectors an inverted file with 8-bit scalar quantisation (faiss
     IndexIVFScalarQuantizer), which needs a quarter of the memory.
     """
 
-    def __init__(self, dimension: int) -> None:
-        import faiss
-
-        self.dimension = dimension
-        self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+    def __init__(self) -> None:
+        self._index = _exact(1)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
     def upsert(self, ids: Ids, vectors: Floats) -> None:
-        """Store (N, dimension) vectors under (N,) ids, replacing what those ids had."""
+        """Store (N, D) vectors under (N,) ids, replacing what those ids had."""
         self.delete(ids)
+        if not len(self):
+            self._index = _exact(vectors.shape[1])
         self._index.add_with_ids(np.ascontiguousarray(vectors), ids)
         if len(self) > EXACT_UP_TO and self._lists() is None:
             self._approximate()
@@ -89,9 +89,10 @@ class VectorIndex:
             return
         for number in range(lists.nlist):
             ids = _list_ids(lists, number)
-            rows = [lists.reconstruct_from_offset(number, offset) for offset in range(len(ids))]
-            if rows:
-                yield ids, np.stack(rows)
+            rows = np.empty((len(ids), lists.d), np.float32)
+            for offset, row in enumerate(rows):
+                lists.reconstruct_from_offset(number, offset, faiss.swig_ptr(row))
+            yield ids, rows
 
     def _lists(self) -> Any:
         """The inverted file, None while the index is exact."""
@@ -106,12 +107,13 @@ class VectorIndex:
         vectors = np.concatenate([part for _, part in parts])
         lists = int(4 * len(vectors) ** 0.5)
         index = faiss.IndexIVFScalarQuantizer(
-            faiss.IndexFlatIP(self.dimension),
-            self.dimension,
+            faiss.IndexFlatIP(vectors.shape[1]),
+            vectors.shape[1],
             lists,
             faiss.ScalarQuantizer.QT_8bit,
             faiss.METRIC_INNER_PRODUCT,
         )
+        index.cp.min_points_per_centroid = 1  # no warning about a small index
         index.train(vectors[:: max(1, len(vectors) // (40 * lists))])
         index.add_with_ids(vectors, np.concatenate([ids for ids, _ in parts]))
         self._index = index
@@ -133,11 +135,12 @@ class VectorIndex:
                 return False  # the other process has just finished
             body = faiss.serialize_index(self._index).data
             note = json.dumps(stamp).encode()
+            note += LENGTH.pack(len(note))
             digest = hashlib.sha256(body)
             digest.update(note)
             try:
                 file.truncate(0)
-                for piece in (body, note, TRAILER.pack(len(note), digest.digest(), MAGIC)):
+                for piece in (body, note, digest.digest()):
                     file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
@@ -153,16 +156,20 @@ class VectorIndex:
         import faiss
 
         data = np.fromfile(path, np.uint8)
-        if len(data) < TRAILER.size:
-            raise DamagedFileError("it is cut short")
-        length, digest, magic = TRAILER.unpack(data[-TRAILER.size :].tobytes())
-        body = data[: -TRAILER.size]
-        if magic != MAGIC or hashlib.sha256(body.data).digest() != digest:
+        body, digest = data[:-32], data[-32:].tobytes()
+        if hashlib.sha256(body.data).digest() != digest:
             raise DamagedFileError("its checksum is wrong")
+        end = len(body) - LENGTH.size
+        start = end - LENGTH.unpack(body[end:].tobytes())[0]
         index = cls.__new__(cls)
-        index._index = faiss.deserialize_index(body[: len(body) - length])
-        index.dimension = int(index._index.d)
-        return index, json.loads(body[len(body) - length :].tobytes())
+        index._index = faiss.deserialize_index(body[:start])
+        return index, json.loads(body[start:end].tobytes())
+
+
+def _exact(dimension: int) -> Any:
+    import faiss
+
+    return faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
 
 
 def _list_ids(lists: Any, number: int) -> Ids:
