@@ -302,6 +302,7 @@ def _md5(path: Path) -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, urllib.error.URLError) and not isinstance(error, urllib.error.HTTPError):
-        return str(error.reason)
-    return str(error).strip("'\"") or type(error).__name__
+    cause = getattr(error, "reason", None)  # of a URLError, the error beneath
+    if isinstance(cause, Exception):
+        error = cause
+    return getattr(error, "strerror", None) or str(error).strip("'\"") or type(error).__name__

@@ -17,7 +17,7 @@ def unit(count: int, dimension: int = 16, seed: int = 0) -> np.ndarray:
 def filled(request, monkeypatch) -> tuple[VectorIndex, np.ndarray, np.ndarray]:
     if request.param == "approximate":
         monkeypatch.setattr(vectors, "EXACT_UP_TO", 1000)
-        monkeypatch.setattr(vectors, "PROBES", 10_000)  # so that only the codes are approximate
+        monkeypatch.setattr(vectors, "VISITED", 1)  # so that only the codes are approximate
     ids, rows = np.arange(3000) * 7 + 3, unit(3000)
     index = VectorIndex()
     index.upsert(ids, rows)
@@ -30,9 +30,9 @@ def test_search_finds_the_nearest(filled):
     found, cosines = index.search(queries, 10)
     truth = np.argsort(-queries @ rows.T, axis=1)[:, :10]
     recall = np.mean([len({*a} & {*b}) / 10 for a, b in zip(found, ids[truth], strict=True)])
-    assert recall >= 0.95
+    assert recall >= 0.99
     assert np.all(np.diff(cosines, axis=1) <= 0)
-    assert np.allclose(cosines[:, 0], np.max(queries @ rows.T, axis=1), atol=0.02)
+    assert np.allclose(cosines[:, 0], np.max(queries @ rows.T, axis=1), atol=0.002)
 
 
 def test_upsert_replaces_and_delete_forgets(filled):
@@ -49,7 +49,7 @@ def test_scan_gives_everything_back(filled):
     index, ids, rows = filled
     scanned = {int(one): row for part, vectors in index.scan() for one, row in zip(part, vectors, strict=True)}
     assert sorted(scanned) == ids.tolist()
-    assert np.allclose(np.stack([scanned[int(one)] for one in ids]), rows, atol=0.02)
+    assert np.allclose(np.stack([scanned[int(one)] for one in ids]), rows, atol=0.002)
 
 
 def test_k_beyond_all_gives_all(filled):
@@ -57,14 +57,14 @@ def test_k_beyond_all_gives_all(filled):
     assert sorted(index.search(rows[:1], 10_000)[0][0]) == ids.tolist()
 
 
-def test_a_large_index_needs_a_quarter_of_the_memory(monkeypatch):
+def test_a_large_index_needs_less_memory(monkeypatch):
     rows = unit(3000, 64)
     exact, approximate = VectorIndex(), VectorIndex()
     exact.upsert(np.arange(3000), rows)
     monkeypatch.setattr(vectors, "EXACT_UP_TO", 1000)
     approximate.upsert(np.arange(3000), rows)
     sizes = [len(faiss.serialize_index(index._index)) for index in (exact, approximate)]
-    assert sizes[1] < 0.4 * sizes[0]  # the lists' centres weigh more in so small a one
+    assert sizes[1] < 0.6 * sizes[0]  # the lists' centres weigh more in so small a one
 
 
 def test_an_empty_index_answers(tmp_path):

@@ -244,7 +244,7 @@ class TestDownload:
         monkeypatch.setattr(urllib.request, "urlopen", no_name)
         for recipe in (FC2, GEM):
             text = sentence(recipe)
-            assert "Name or service not known" in text
+            assert "(Name or service not known)" in text
             assert f"{recipe.file} ({recipe.megabytes} MB) could not be downloaded to {cache}" in text
             assert "pip install 'imgindex[offline]'" in text
         assert not list(cache.iterdir())
