@@ -11,7 +11,6 @@ import shutil
 import stat
 import tempfile
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
