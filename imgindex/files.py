@@ -9,8 +9,6 @@ from typing import NamedTuple
 from imgindex.errors import UsageError
 from imgindex.records import Failure
 
-MAX_BYTES = 512 << 20  # a larger file would not leave its decoder room within 1 GB
-
 
 class Found(NamedTuple):
     """A regular file as the walk saw it."""
@@ -76,12 +74,12 @@ def _found(path: str) -> Found | Failure:
     return Found(path, status.st_size, status.st_mtime_ns)
 
 
-def read(path: str) -> Content:
-    """A file's bytes, read once. Raises OSError, also for a file above MAX_BYTES."""
+def read(path: str, limit: int) -> Content:
+    """A file's bytes, read once. Raises OSError, also for a file of more than `limit` bytes."""
     with open(path, "rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise OSError(None, f"larger than {MAX_BYTES >> 20} MB")
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(None, f"larger than {limit // 1_000_000} MB")
     return Content(data, hashlib.sha256(data).digest())
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgindex import files
+from imgindex.decode import LARGEST_FILE
 from imgindex.embed import Embedder
 from imgindex.errors import (
     ModelMismatchError,
@@ -181,7 +182,7 @@ class ImageIndex:
     def _vector(self, path: str) -> Floats:
         """The (1, D) embedding of a picture that is not recorded under this path."""
         try:
-            content = files.read(path)
+            content = files.read(path, LARGEST_FILE)
         except OSError as error:
             raise UnreadablePictureError(f"{path} cannot be read: {files.reason(error)}.") from error
         image = self._store.image_id(content.sha256)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgindex import files
+from imgindex.decode import LARGEST_FILE
 from imgindex.errors import UnreadablePictureError
 from imgindex.model import READERS, IndexModel, decoder_versions
 from imgindex.records import Decoded, Failure, File, Image
@@ -99,7 +100,7 @@ class Ingest:
 
     def _load(self, found: files.Found) -> _Loaded:
         try:
-            data, sha256 = files.read(found.path)
+            data, sha256 = files.read(found.path, LARGEST_FILE)
         except OSError as error:
             return _Loaded(found, failure=Failure(found.path, files.reason(error)))
         if self._store.image_id(sha256) is not None:

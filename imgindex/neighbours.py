@@ -44,7 +44,7 @@ class Neighbours:
             return
         ids = self._store.image_ids()
         sample = ids[np.linspace(0, len(ids) - 1, min(len(ids), spaces.SAMPLE)).astype(int)]
-        vectors = np.concatenate([part for _, part in self._store.scan(sample)])
+        vectors = self._store.matrix(sample)
         version = self._store.add_space(spaces.fit(vectors, len(ids)))
         log.info("Fitted compare space %d on %d of %d images.", version, len(vectors), len(ids))
 

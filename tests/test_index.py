@@ -91,7 +91,7 @@ def test_same_size_and_other_time_is_noticed(index, tmp_path):
     assert index.add([path]).added == 1
 
 
-def test_add_goes_on_after_a_bad_file(index, photos, embedder):
+def test_add_goes_on_after_a_bad_file(index, photos):
     (photos / "0a.jpg").write_bytes(b"no picture")
     (photos / "0b.jpg").write_bytes(b"")
     result = index.add([photos])
@@ -104,7 +104,7 @@ def test_a_bad_file_is_tried_again_only_when_it_changed(index, photos, monkeypat
     bad = photos / "bad.png"
     bad.write_bytes(b"no picture")
     index.add([photos])
-    monkeypatch.setattr("imgindex.files.read", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr("imgindex.files.read", lambda path, _: pytest.fail(f"{path} was read again"))
     assert [failure.path for failure in index.add([photos]).failed] == [str(bad)]
     monkeypatch.undo()
     write_picture(bad, 77)
@@ -123,7 +123,7 @@ def test_a_bad_file_is_tried_again_by_another_decoder(tmp_path, photos, embedder
         from imgindex import files
 
         plain = files.read
-        monkeypatch.setattr("imgindex.files.read", lambda path: read.append(path) or plain(path))
+        monkeypatch.setattr("imgindex.files.read", lambda path, limit: read.append(path) or plain(path, limit))
         index.add([photos])
     assert read == [str(photos / "bad.png")]
 

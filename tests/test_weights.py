@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from imgindex import weights
+from imgindex import download, weights
 from imgindex.errors import WeightsError
 from imgindex.weights import FC2, GEM, IMAGENET_CONV, Recipe, Source, find, load
 
@@ -257,7 +257,7 @@ class TestDownload:
         assert "Connection refused" in sentence(FC2)
 
     def test_silent_network_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(weights, "_CONNECT_SECONDS", 0.2)
+        monkeypatch.setattr(download, "CONNECT_SECONDS", 0.2)
         with socket.create_server(("127.0.0.1", 0)) as silent:
             monkeypatch.setattr(weights, "_KERAS_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/")
             assert "no answer within 0.2 seconds" in sentence(GEM)
@@ -279,7 +279,7 @@ class TestDownload:
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(weights.shutil, "copyfileobj", full)
+        monkeypatch.setattr(download.shutil, "copyfileobj", full)
         with server(b"") as url:
             monkeypatch.setattr(weights, "_KERAS_URL", url)
             assert "No space left" in sentence(GEM)

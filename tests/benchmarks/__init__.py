@@ -1,0 +1,1 @@
+"""What imgindex claims, measured: `make bench`, or `python -m tests.benchmarks NAME ...`."""
