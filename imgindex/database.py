@@ -1,6 +1,7 @@
 """A SQLite database that several threads and processes share, brought to the newest schema on open."""
 
 import fcntl
+import shutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from imgindex.errors import IndexFormatError, StorageError
 from imgindex.migrations import migrations
 
 BUSY_SECONDS = 120  # a batch is written in milliseconds; this only bounds a writer that hangs
+FULL = 1 << 20  # bytes free
 
 
 class Database:
@@ -68,9 +70,10 @@ class Database:
         return database
 
     def _refuse_foreign(self, database: sqlite_utils.Database) -> None:
+        tables = database.table_names()  # first: another process may be creating them together with their record
         applied = {step.name for step in migrations.applied(database)}
         ours = {step.name for step in migrations._migrations}
-        if not applied and database.table_names():
+        if tables and not applied:
             raise IndexFormatError(f"{self._path} is not an imgindex database; choose another folder with --index.")
         if applied - ours:
             raise IndexFormatError(
@@ -115,7 +118,14 @@ class Database:
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
     """Only one process at a time."""
-    with open(lock, "ab") as file:
+    try:
+        file = open(lock, "ab")  # noqa: SIM115
+    except OSError as error:
+        raise StorageError(
+            f"{lock} cannot be written ({error.strerror}); check its disk and permissions, or choose another folder "
+            "with --index."
+        ) from error
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -123,7 +133,8 @@ def _alone(lock: Path) -> Iterator[None]:
 def _sentence(error: Exception, path: Path) -> Exception:
     text = str(error)
     folder = path.parent
-    if "is full" in text:
+    # At the end of a disk, SQLite's shared memory fails as a disk I/O error.
+    if "is full" in text or ("I/O" in text and shutil.disk_usage(folder).free < FULL):
         return StorageError(
             f"The disk that holds {folder} is full; free some room and run the same command again: "
             "what was added so far is kept."

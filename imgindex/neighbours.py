@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgindex import space as spaces
-from imgindex.errors import StorageError
+from imgindex.errors import NotIndexedError, StorageError
 from imgindex.records import Space, State
 from imgindex.store import Store
 from imgindex.vectors import DamagedFileError, VectorIndex
@@ -18,6 +18,7 @@ Ids = npt.NDArray[np.int64]
 
 log = logging.getLogger(__name__)
 
+WITNESSES = 16  # newest images by which a file knows its database again
 WORTH_SAVING = 0.01  # share of changed vectors; fewer are caught up quicker than the file is written
 
 
@@ -33,9 +34,18 @@ class Neighbours:
         self._unsaved = 0
 
     def search(self, vectors: Floats, k: int) -> tuple[Ids, Floats]:
-        """(N, D) embeddings -> (N, K) image ids, best first, and similarities in 0 .. 1; missing ids are -1."""
-        self.follow()
-        ids, cosines = self._index.search(spaces.likeness(vectors, self._space), k)
+        """(N, D) embeddings -> (N, K) image ids, best first, and similarities in 0 .. 1; missing ids are -1.
+
+        Raises NotIndexedError for N = 0, as when another process has just forgotten the image.
+        """
+        if not len(vectors):
+            raise NotIndexedError("The image was removed from the index while its like was looked for.")
+        if self._catch_up():
+            try:
+                self.save()
+            except StorageError as error:  # the answer does not depend on it
+                log.warning("%s", error)
+        ids, cosines = self._index.search(self._comparable(vectors, self._space), k)
         return ids, spaces.similarity(cosines, self._space)
 
     def fit_if_due(self, images: int) -> None:
@@ -50,9 +60,14 @@ class Neighbours:
 
     def follow(self) -> None:
         """Catch up with the database as it is now, and save the file when much has changed."""
+        if self._catch_up():
+            self.save()
+
+    def _catch_up(self) -> bool:
+        """Returns whether so much has changed that the file is worth saving."""
         state = self._store.state()
         if state == self._state:
-            return
+            return False
         if self._state is None or self._state.space != state.space:
             self._open(state)
         ids, held = self._store.image_ids(), self._index.ids()
@@ -60,17 +75,21 @@ class Neighbours:
         new = np.setdiff1d(ids, held, assume_unique=True)
         self._index.delete(gone)
         for part, vectors in self._store.scan(new):
-            self._index.upsert(part, spaces.likeness(vectors, self._space))
+            self._index.upsert(part, self._comparable(vectors, self._space))
         self._state = state
         self._unsaved += len(gone) + len(new)
-        if self._unsaved > WORTH_SAVING * len(ids):
-            self.save()
+        return self._unsaved > WORTH_SAVING * len(ids)
+
+    @staticmethod
+    def _comparable(vectors: Floats, space: Space | None) -> Floats:
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers of a damaged database
+            return spaces.likeness(vectors, space)
 
     def save(self) -> None:
         """Write the file; the database is the truth, so a file that another process writes now is as good."""
         assert self._state is not None
         try:
-            self._index.save(self._file, asdict(self._state))
+            self._index.save(self._file, {"state": asdict(self._state), "witnesses": self._witnesses()})
         except OSError as error:
             raise StorageError(
                 f"{self._file} cannot be written ({error.strerror}); free or mend its disk and run the same command "
@@ -86,18 +105,19 @@ class Neighbours:
 
     def problems(self) -> list[str]:
         """What is wrong with the saved file, one sentence each; being behind the database is no problem."""
-        state = self._store.state()
         try:
-            index, saved = self._load()
+            index, saved, _ = self._load()
         except FileNotFoundError:
             return []
         except DamagedFileError as error:
             return [f"{self._file} is damaged ({error}); imgindex check --repair makes it anew."]
-        if saved.uid != state.uid or saved.generation > state.generation or saved.space > state.space:
+        state = self._store.state()  # after the file, which another process may be replacing
+        if not _precedes(saved, state):
             return [f"{self._file} belongs to another index; imgindex check --repair makes it anew."]
         if saved.space < state.space:
             return []
-        if saved == state and not np.array_equal(index.ids(), self._store.image_ids()):
+        same = np.array_equal(index.ids(), self._store.image_ids())
+        if not same and saved == state == self._store.state():
             return [f"{self._file} holds other images than the database; imgindex check --repair makes it anew."]
         wrong = sum(self._wrong(ids, held, state) for ids, held in index.scan())
         return [f"{self._file} holds {wrong} wrong vectors; imgindex check --repair makes it anew."] if wrong else []
@@ -108,16 +128,16 @@ class Neighbours:
         if not len(known):
             return 0
         held = spaces.unit(held[order[np.isin(ids[order], known)]])
-        cosines = np.einsum("nd,nd->n", held, spaces.likeness(vectors, self._store.space(state.space)))
-        return int((cosines < 0.99).sum())
+        cosines = np.einsum("nd,nd->n", held, self._comparable(vectors, self._store.space(state.space)))
+        return int((~(cosines >= 0.99)).sum())  # also where it is no number
 
     def _open(self, state: State) -> None:
         """Take the saved file where it leads to this state of the database, else start empty."""
         self._space = self._store.space(state.space)
         self._unsaved = 0
         try:
-            self._index, saved = self._load()
-            if _leads_to(saved, state):
+            self._index, saved, witnesses = self._load()
+            if _precedes(saved, state) and saved.space == state.space and self._remembers(witnesses):
                 return
             log.info("Making %s anew for compare space %d.", self._file, state.space)
         except FileNotFoundError:
@@ -126,11 +146,31 @@ class Neighbours:
             log.warning("%s is damaged (%s); making it anew from the database.", self._file, error)
         self._index = VectorIndex()
 
-    def _load(self) -> tuple[VectorIndex, State]:
-        index, stamp = VectorIndex.load(self._file)
-        return index, State(**stamp)
+    def _load(self) -> tuple[VectorIndex, State, dict[str, str]]:
+        try:
+            index, stamp = VectorIndex.load(self._file)
+            return index, State(**stamp["state"]), stamp["witnesses"]
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise DamagedFileError(error.strerror) from error
+        except (KeyError, TypeError) as error:
+            raise DamagedFileError("another version of imgindex wrote it") from error
+
+    def _witnesses(self) -> dict[str, str]:
+        """Ids and contents of the newest images."""
+        newest = [self._store.image(int(image)) for image in self._index.ids()[-WITNESSES:]]
+        return {str(image.id): image.sha256.hex() for image in newest if image}
+
+    def _remembers(self, witnesses: dict[str, str]) -> bool:
+        """Whether the database saw the file's newest images; one restored from a backup gives their ids to others."""
+        images = [self._store.image(int(image)) for image in witnesses]
+        contents = {str(image.id): image.sha256.hex() for image in images if image}
+        return bool(contents or not len(self._index)) and contents.items() <= witnesses.items()
 
 
-def _leads_to(saved: State, state: State) -> bool:
-    """Whether a file saved at one state can be caught up to another."""
-    return (saved.uid, saved.space) == (state.uid, state.space) and saved.generation <= state.generation
+def _precedes(saved: State, state: State) -> bool:
+    """Whether a database that is in one state now may have been in another before."""
+    if saved.uid != state.uid or saved.generation > state.generation or saved.space > state.space:
+        return False
+    return saved.space < state.space or saved.fitted == state.fitted

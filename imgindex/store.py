@@ -211,7 +211,9 @@ class Store:
         model = self.model()
         step = max(1, SCAN_BYTES // (4 * model.dimension)) if model else 1
         for start in range(0, len(images), step):
-            yield self.vectors([int(image) for image in images[start : start + step]])
+            ids, vectors = self.vectors([int(image) for image in images[start : start + step]])
+            if len(ids):  # others may have forgotten them all
+                yield ids, vectors
 
     def matrix(self, images: Ids) -> Floats:
         """(N, D) embeddings of these images, those that are whole."""
@@ -226,12 +228,11 @@ class Store:
     def problems(self) -> list[str]:
         """What is wrong inside the database, one sentence each."""
         found = [f"The database is damaged: {row[0]}." for row in self._rows("PRAGMA quick_check(5)") if row[0] != "ok"]
-        model = self.model()
-        for sql, sentence in (
+        for sql, sentence in (  # each sees one moment of the database, however fast others write
             ("SELECT id FROM images WHERE id NOT IN (SELECT image FROM vectors)", "has no embedding"),
             ("SELECT id FROM images WHERE id NOT IN (SELECT image FROM files)", "has no file"),
             (
-                f"SELECT image FROM vectors WHERE length(vector) <> {4 * (model.dimension if model else 0)}",
+                "SELECT image FROM vectors WHERE length(vector) <> coalesce((SELECT 4 * dimension FROM model), 0)",
                 "has an embedding of another length",
             ),
         ):
@@ -240,11 +241,9 @@ class Store:
 
     def repair(self) -> None:
         """Forget images that are not whole, so that the next `add` takes them again."""
-        model = self.model()
-        length = 4 * (model.dimension if model else 0)
         broken = (
             "SELECT id FROM images LEFT JOIN vectors ON image = id WHERE vector IS NULL OR length(vector) <> "
-            f"{length} OR id NOT IN (SELECT image FROM files)"
+            "coalesce((SELECT 4 * dimension FROM model), 0) OR id NOT IN (SELECT image FROM files)"
         )
         with self.transaction():
             images = self._rows(broken)

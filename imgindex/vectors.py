@@ -133,7 +133,11 @@ class VectorIndex:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
-            if not partial.exists() or os.fstat(file.fileno()).st_ino != partial.stat().st_ino:
+            try:
+                mine = os.path.samestat(os.fstat(file.fileno()), partial.stat())
+            except FileNotFoundError:
+                mine = False
+            if not mine:
                 return False  # the other process has just finished
             body = faiss.serialize_index(self._index).data
             note = json.dumps(stamp).encode()
