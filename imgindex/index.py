@@ -23,6 +23,7 @@ from imgindex.ingest import Ingest, Tally
 from imgindex.model import IndexModel
 from imgindex.neighbours import Neighbours
 from imgindex.records import Added, Counts, File, ModelInfo, Neighbour, Removed, Similar
+from imgindex.space import GROWING, GROWN
 from imgindex.store import Store
 
 Floats = npt.NDArray[np.float32]
@@ -112,13 +113,14 @@ class ImageIndex:
         total = sum(1 for _ in files.walk(paths)) if progress else 0
 
         def recorded(tally: Tally) -> None:
-            self._neighbours.fit_if_due(self._store.counts().images)
+            self._neighbours.fit_if_due(self._store.counts().images, GROWING)
             if progress:
                 progress(tally.done, total)
 
         tally = self._ingest.run(files.walk(paths), recorded)
-        self._neighbours.follow()
         counts = self._store.counts()
+        self._neighbours.fit_if_due(counts.images, GROWN)
+        self._neighbours.follow()
         return Added(
             tally.added, tally.unchanged, tally.moved, tally.failed,
             counts.images, counts.files, time.monotonic() - start,

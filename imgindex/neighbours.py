@@ -48,9 +48,9 @@ class Neighbours:
         ids, cosines = self._index.search(self._comparable(vectors, self._space), k)
         return ids, spaces.similarity(cosines, self._space)
 
-    def fit_if_due(self, images: int) -> None:
-        """Fit the compare space (again) when a collection of so many images has outgrown it."""
-        if not spaces.due(self._store.state().fitted, images):
+    def fit_if_due(self, images: int, growth: float) -> None:
+        """Fit the compare space (again) when a collection of so many images has outgrown it by that factor."""
+        if not spaces.due(self._store.state().fitted, images, growth):
             return
         ids = self._store.image_ids()
         sample = ids[np.linspace(0, len(ids) - 1, min(len(ids), spaces.SAMPLE)).astype(int)]

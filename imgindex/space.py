@@ -10,8 +10,8 @@ from imgindex.records import Space
 Floats = npt.NDArray[np.float32]
 
 FIRST_FIT = 200  # images; below, a fit is no better than the plain cosine (tests/benchmarks/README.md)
-GROWTH = 1.5  # a collection that grew so much since its fit is fitted again ...
-LAST_FIT = 20_000  # ... up to here; more images hardly move 64 directions
+GROWING, GROWN = 1.5, 1.1  # a collection that grew so much since its fit is fitted again, during an add and after it
+LAST_FIT = 20_000  # images; more of them hardly move 64 directions
 SAMPLE = 4_096  # images that a fit looks at
 RANK = 192  # components that a fit keeps
 LIKENESS_RANK, LIKENESS_POWER = 64, 0.25
@@ -25,9 +25,9 @@ def unit(vectors: Floats) -> Floats:
     return scaled
 
 
-def due(fitted: int, images: int) -> bool:
+def due(fitted: int, images: int, growth: float) -> bool:
     """Whether a collection of so many images should be fitted (again); the last fit saw `fitted`, 0 for none."""
-    return images >= max(FIRST_FIT, GROWTH * fitted) and fitted < LAST_FIT
+    return images >= max(FIRST_FIT, growth * fitted) and fitted < LAST_FIT
 
 
 def fit(vectors: Floats, images: int) -> Space:

@@ -13,7 +13,7 @@ import numpy as np
 
 from imgindex import ImageIndex
 from imgindex.records import File, Image
-from imgindex.space import likeness, unit
+from imgindex.space import GROWING, likeness, unit
 from imgindex.vectors import VectorIndex
 from tests.benchmarks.synthetic import ReadyEmbedder, embeddings
 
@@ -64,7 +64,7 @@ def _fill(index: ImageIndex, count: int) -> None:
                 number += 1
                 image = index._store.add_image(Image(0, number.to_bytes(32, "big"), 1, 1, 1), vector)
                 index._store.put_file(File(f"/synthetic/{number}.jpg", image, 1, 1))
-        index._neighbours.fit_if_due(number)
+        index._neighbours.fit_if_due(number, GROWING)
 
 
 def _open(folder: str) -> None:
