@@ -1,6 +1,9 @@
-"""What tests share: a tiny fake embedder, pictures to index, and the measuring data when it is there."""
+"""What tests share: a tiny fake embedder, pictures to index, the command line, the measuring data when it is there."""
 
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -8,6 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from imgindex import ModelInfo
+from imgindex.cli import main
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -54,3 +58,29 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the measuring data is not beside this checkout")
     return SHARED
+
+
+class Result:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capfd):
+    """Run a command on an index of its own, with the fake model."""
+    monkeypatch.setenv("IMGINDEX_DIR", str(tmp_path / "index"))
+    monkeypatch.setattr("imgindex.model.load_embedder", lambda name, **_: FakeEmbedder(name))
+    monkeypatch.setattr("imgindex.model.default_model", lambda **_: ("fake", "as it is here"))
+
+    def run(*arguments: Any) -> Result:
+        monkeypatch.setattr(sys, "argv", ["imgindex", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        out, err = capfd.readouterr()
+        return Result(exit.value.code or 0, out, err)
+
+    return run

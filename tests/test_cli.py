@@ -11,34 +11,7 @@ from typing import Any
 
 import pytest
 
-from imgindex.cli import main
-from tests.conftest import FakeEmbedder, write_picture
-
-
-class Result:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capfd):
-    """Run a command on an index of its own, with the fake model."""
-    monkeypatch.setenv("IMGINDEX_DIR", str(tmp_path / "index"))
-    monkeypatch.setattr("imgindex.model.load_embedder", lambda name, **_: FakeEmbedder(name))
-    monkeypatch.setattr("imgindex.model.default_model", lambda **_: ("fake", "as it is here"))
-
-    def run(*arguments: Any) -> Result:
-        monkeypatch.setattr(sys, "argv", ["imgindex", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit:
-            main()
-        out, err = capfd.readouterr()
-        return Result(exit.value.code or 0, out, err)
-
-    return run
+from tests.conftest import write_picture
 
 
 def test_add_as_the_contract_says(run, photos):
