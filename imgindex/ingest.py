@@ -66,6 +66,19 @@ class Ingest:
     def run(self, found: Iterable[files.Found | Failure], recorded: Callable[[Tally], None]) -> Tally:
         """Take these files in; `recorded` is called after every batch that is safe in the database."""
         tally = Tally()
+        lost = self._take(found, tally, recorded)
+        reason = "its copy was removed from the index while it was being added; add it again"
+        tally.failed += [Failure(item.path, reason) for item in self._take(lost, tally, recorded)]
+        return tally
+
+    def _take(
+        self, found: Iterable[files.Found | Failure], tally: Tally, recorded: Callable[[Tally], None]
+    ) -> list[files.Found]:
+        """Returns those whose content was known when they were read, but forgotten before they were recorded.
+
+        Two files that swapped their names are such a case.
+        """
+        lost: list[files.Found] = []
         waiting: tuple[list[_Loaded], Future[Floats] | None] | None = None
         for batch in _batches(found, 16 * BATCH):
             changed = self._changed(batch, tally)
@@ -76,13 +89,13 @@ class Ingest:
                 embedding = self._embedding.submit(self._model.embed, np.stack(pixels)) if pixels else None
                 # Only now, with the model at work on this batch, wait for the one before it.
                 if waiting:
-                    self._record(*waiting, tally)
+                    lost += self._record(*waiting, tally)
                     recorded(tally)
                 waiting = loaded, embedding
         if waiting:
-            self._record(*waiting, tally)
+            lost += self._record(*waiting, tally)
             recorded(tally)
-        return tally
+        return lost
 
     def _changed(self, batch: list[files.Found | Failure], tally: Tally) -> list[files.Found]:
         """Those that are not recorded as they are now; the others are counted."""
@@ -110,27 +123,26 @@ class Ingest:
         except UnreadablePictureError as error:
             return _Loaded(found, failure=Failure(found.path, str(error), found.bytes, found.mtime_ns))
 
-    def _record(self, loaded: list[_Loaded], embedding: Future[Floats] | None, tally: Tally) -> None:
+    def _record(self, loaded: list[_Loaded], embedding: Future[Floats] | None, tally: Tally) -> list[files.Found]:
         vectors: Iterable[Floats] = embedding.result() if embedding else ()
         with self._store.transaction():
             if embedding:
                 self._model.begin()
             for image, vector in zip(_new(loaded), vectors, strict=True):
                 self._store.add_image(image, vector)
-            for item in loaded:
-                self._record_file(item, tally)
+            lost = [item.found for item in loaded if not self._record_file(item, tally)]
             failures = [item.failure for item in loaded if item.failure]
             tally.failed += failures
             self._store.put_failures([failure for failure in failures if failure.mtime_ns], self._decoder)
+        return lost
 
-    def _record_file(self, item: _Loaded, tally: Tally) -> None:
+    def _record_file(self, item: _Loaded, tally: Tally) -> bool:
+        """Returns False when its content is not there any more."""
         if item.failure:
-            return
+            return True
         image = self._store.image_id(item.sha256)
         if image is None:
-            reason = "its copy was removed from the index while it was being added; add it again"
-            tally.failed.append(Failure(item.found.path, reason))
-            return
+            return False
         others = [file.path for file in self._store.files_of([image])]
         self._store.put_file(File(item.found.path, image, item.found.bytes, item.found.mtime_ns))
         if item.found.path in others:
@@ -140,6 +152,7 @@ class Ingest:
             tally.moved += 1
         else:
             tally.added += 1
+        return True
 
 
 def _new(loaded: list[_Loaded]) -> dict[Image, Pixels]:
