@@ -14,8 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
+from imgindex import ImageIndex
 from imgindex.decode import CPU_SECONDS, MEMORY, Decoder
 from imgindex.errors import UnreadablePictureError
+from tests.conftest import FakeEmbedder
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TICK = 0.02  # the kernel counts processor time in steps of 10 ms, user and system apart
@@ -146,6 +148,21 @@ def test_every_hostile_file_is_decoded_or_refused_within_the_limits() -> None:
     )
     assert sum(not o.reason for o in outcomes.values()) > 2000
     assert {name: o for name, o in outcomes.items() if o.cpu > CPU_SECONDS + TICK or o.peak > MEMORY} == {}
+
+
+def test_all_hostile_files_in_one_add(tmp_path: Path, embedder: FakeEmbedder) -> None:
+    for number, (name, data) in enumerate(hostile()):
+        path = tmp_path / "hostile" / str(number // 500) / f"{number}{Path(name).suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    with ImageIndex(tmp_path / "index", embedder=embedder) as index:
+        first = index.add([tmp_path / "hostile"])
+        assert first.added + len(first.failed) == 7483
+        assert first.added > 2000
+        assert all(failure.reason for failure in first.failed)
+        assert index.check() == []
+        again = index.add([tmp_path / "hostile"])
+        assert (again.added, again.unchanged, len(again.failed)) == (0, first.added, len(first.failed))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "progressive JPEG"])
