@@ -156,3 +156,16 @@ def test_the_order_of_adding_changes_nothing(tmp_path_factory, pictures, orders)
         both.append(contents(root / f"index{number}"))
     assert both[0] == both[1]
     assert set(both[0][0]) == set(map(str, paths))
+
+
+def test_swapped_names_are_taken(tmp_path):
+    one, other = (write_picture(tmp_path / "photos" / f"{seed}.png", seed) for seed in range(2))
+    with ImageIndex(tmp_path / "index", embedder=FakeEmbedder()) as index:
+        index.add([tmp_path / "photos"])
+        one.rename(tmp_path / "aside")
+        other.rename(one)
+        (tmp_path / "aside").rename(other)
+        os.utime(one)
+        assert index.sync().failed == []
+    files = {str(path): hashlib.sha256(path.read_bytes()).digest() for path in (one, other)}
+    assert contents(tmp_path / "index") == (files, set(files.values()))
