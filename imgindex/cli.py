@@ -46,6 +46,11 @@ def main() -> None:
     except ImgindexError as error:
         print(f"imgindex: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != 130:  # typer's code for Ctrl-C
+            raise
+        print("imgindex: Stopped.", file=sys.stderr)
+        sys.exit(1)
 
 
 def _folder(index: Path | None) -> Path:

@@ -71,7 +71,7 @@ def _found(path: str) -> Found | Failure:
         return Failure(path, reason(error))
     if not stat.S_ISREG(status.st_mode):
         return Failure(path, "not a regular file")
-    return Found(path, status.st_size, status.st_mtime_ns)
+    return Found(path, status.st_size, min(status.st_mtime_ns, 2**63 - 1))  # as much as SQLite takes
 
 
 def read(path: str, limit: int) -> Content:

@@ -13,7 +13,6 @@ from imgindex import files
 from imgindex.decode import LARGEST_FILE
 from imgindex.embed import Embedder
 from imgindex.errors import (
-    ModelMismatchError,
     NotIndexedError,
     StorageError,
     UnreadablePictureError,
@@ -63,7 +62,7 @@ class ImageIndex:
         self._neighbours = Neighbours(self._store, self.folder / VECTORS)
         try:
             self._model.check()
-        except ModelMismatchError:
+        except BaseException:
             self.close()
             raise
 

@@ -133,7 +133,9 @@ class Ingest:
             lost = [item.found for item in loaded if not self._record_file(item, tally)]
             failures = [item.failure for item in loaded if item.failure]
             tally.failed += failures
-            self._store.put_failures([failure for failure in failures if failure.mtime_ns], self._decoder)
+            unreadable = [failure for failure in failures if failure.mtime_ns]
+            self._store.remove_files([failure.path for failure in unreadable])  # what they were is gone
+            self._store.put_failures(unreadable, self._decoder)
         return lost
 
     def _record_file(self, item: _Loaded, tally: Tally) -> bool:

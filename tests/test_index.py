@@ -100,6 +100,19 @@ def test_add_goes_on_after_a_bad_file(index, photos):
     assert all(failure.reason for failure in result.failed)
 
 
+def test_a_picture_overwritten_by_something_else_is_forgotten(index, photos):
+    index.add([photos])
+    (photos / "0.png").write_bytes(b"no picture any more")
+    assert [failure.path for failure in index.add([photos]).failed] == [str(photos / "0.png")]
+    assert counts(index) == (4, 4)
+
+
+def test_a_time_beyond_the_database_is_no_trouble(index, photos):
+    os.utime(photos / "0.png", (2**34, 2**34))
+    assert index.add([photos]).added == 5
+    assert index.add([photos]).unchanged == 5
+
+
 def test_a_bad_file_is_tried_again_only_when_it_changed(index, photos, monkeypatch):
     bad = photos / "bad.png"
     bad.write_bytes(b"no picture")
