@@ -55,6 +55,7 @@ def run(show: Any, progress: Callable[[ImageIndex], AbstractContextManager[Calla
     """Run the demo, printing on the rich console `show`. Raises ImgindexError when the photos are not installed."""
     sources = {path.name: path for path in _photos()}
     folder = tempfile.mkdtemp(prefix="imgindex-demo-")
+    program = "imgindex" if shutil.which("imgindex") else os.path.abspath(sys.argv[0])
     os.chdir(folder)  # so that paths are short to read
     pictures = Path("pictures")
     model, why = default_model()
@@ -86,7 +87,6 @@ def run(show: Any, progress: Callable[[ImageIndex], AbstractContextManager[Calla
         show.print("\n[bold]4. Exact copies[/]")
         show.print(report.copies_table(index.exact_copies()))
 
-    program = "imgindex" if shutil.which("imgindex") else os.path.abspath(sys.argv[0])
     show.print("\n[bold]Next[/], type")
     for command in (
         f"cd {folder}",

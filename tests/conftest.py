@@ -1,6 +1,7 @@
 """What tests share: a tiny fake embedder, pictures to index, the command line, the measuring data when it is there."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import pytest
 
 from imgindex import ModelInfo
 from imgindex.cli import main
+
+# A shell that starts pytest in the background makes it, and all that it starts, deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

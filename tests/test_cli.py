@@ -176,21 +176,21 @@ def test_the_index_option_wins_over_the_environment(run, photos, tmp_path):
 def test_watch_takes_what_comes(run, photos, tmp_path):
     run("add", photos)
     copied = (photos / "0.png").read_bytes()
-    watching = subprocess.Popen(
+    with subprocess.Popen(
         [Path(sys.executable).parent / "imgindex", "watch", photos, "--json"],
         env=os.environ | {"IMGINDEX_DIR": str(tmp_path / "index")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert watching.stderr is not None
-    while "Watching" not in watching.stderr.readline():
-        assert watching.poll() is None
-    time.sleep(1)  # the watch itself begins after its greeting
-    (photos / "copy.png").write_bytes(copied)  # known bytes, so no model is needed
-    assert "1 file added" in watching.stderr.readline()
-    watching.send_signal(signal.SIGINT)
-    out, _ = watching.communicate(timeout=20)
+    ) as watching:
+        assert watching.stderr is not None
+        while "Watching" not in watching.stderr.readline():
+            assert watching.poll() is None
+        time.sleep(1)  # the watch itself begins after its greeting
+        (photos / "copy.png").write_bytes(copied)  # known bytes, so no model is needed
+        assert "1 file added" in watching.stderr.readline()
+        watching.send_signal(signal.SIGINT)
+        out, _ = watching.communicate(timeout=20)
     assert watching.returncode == 0
     assert {key: json.loads(out)[key] for key in ("added", "files", "missing")} == {
         "added": 1,

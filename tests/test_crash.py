@@ -588,7 +588,7 @@ def gone(pids: dict[int, str], seconds: float = 10) -> bool:
     return False
 
 
-@pytest.mark.parametrize("batches", [1, 1, 2, 3, 5, 8])  # noqa: PT014
+@pytest.mark.parametrize("batches", [1, 2, 3, 5, 8])
 def test_ctrl_c_keeps_what_was_done(adders, pictures, tmp_path, batches):
     index = tmp_path / "index"
     job = adders.start("command", arguments=["add", str(pictures), "--index", str(index)], inline=False, slow=0.05)
@@ -613,7 +613,7 @@ def test_ctrl_c_before_the_first_picture(adders, pictures, tmp_path, millisecond
         time.sleep(0.001)
     job.listen(seconds=milliseconds / 1000)
     os.killpg(job.pid, signal.SIGINT)
-    assert job.wait() in (1, 128 + signal.SIGINT)
+    assert job.wait() == 1
     assert "Traceback" not in job.errors
     assert adders.run("add", pictures, "--index", index).code == 0
     assert verify(index, expected(pictures), set()) == PICTURES

@@ -13,9 +13,9 @@ PROGRAM = Path(sys.executable).parent / "imgindex"
 
 @pytest.mark.weights
 def test_the_demo_does_the_main_job(tmp_path):
-    done = subprocess.run(
-        [PROGRAM, "demo"], env=os.environ | {"TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=False
-    )
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PATH": os.defpath}
+    program = os.path.relpath(PROGRAM)  # as make types it
+    done = subprocess.run([program, "demo"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "63 files added" in done.stdout
@@ -24,7 +24,8 @@ def test_the_demo_does_the_main_job(tmp_path):
     assert all(not name.startswith("motorcycle") and int(percent) < 60 for percent, name in like[4:])
     for name in ("astronaut", "coffee", "china"):
         assert f"pictures/{name}-copy" in done.stdout
-    commands = re.findall(r"^  (cd|\S*imgindex) (.*)$", done.stdout, re.MULTILINE)
-    similar = next(arguments for _, arguments in commands if arguments.startswith("similar pictures/"))
-    again = subprocess.run([PROGRAM, *similar.split()], cwd=commands[0][1], capture_output=True, text=True, check=True)
-    assert "chelsea" in again.stdout
+    change, similar = re.findall(r"^  (?:cd (.*)|(\S*imgindex similar pictures/.*))$", done.stdout, re.MULTILINE)
+    typed = subprocess.run(
+        similar[1], shell=True, cwd=change[0], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "chelsea" in typed.stdout
