@@ -11,7 +11,7 @@ setup: .venv/ready
 	@test -n "$(PYTHON)" || { echo "imgindex needs Python 3.11, 3.12 or 3.13 (tensorflow has no others)." >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
 demo: setup

@@ -1,9 +1,11 @@
+import gc
 import hashlib
 import http.server
 import socket
 import threading
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -258,15 +260,15 @@ class TestDownload:
 
     def test_silent_network_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(download, "CONNECT_SECONDS", 0.2)
+        before = {*threading.enumerate()}
         with socket.create_server(("127.0.0.1", 0)) as silent:
             monkeypatch.setattr(weights, "_KERAS_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/")
-            assert "no answer within 0.2 seconds" in sentence(GEM)
-
-    def test_not_found(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        with server(b"gone", status=404) as url:
-            monkeypatch.setattr(weights, "_KERAS_URL", url)
-            assert "404" in sentence(GEM)
-        assert not list(cache.iterdir())
+            assert "no answer within 0.2 seconds" in sentence(FC2)
+        with warnings.catch_warnings():  # of the attempt that nobody waits for
+            warnings.simplefilter("ignore", ResourceWarning)
+            for attempt in {*threading.enumerate()} - before:
+                attempt.join(10)
+            gc.collect()
 
     @pytest.mark.parametrize("length", [None, 5000])
     def test_altered_or_broken_off(self, cache: Path, monkeypatch: pytest.MonkeyPatch, length: int | None) -> None:
