@@ -1,5 +1,6 @@
 """The command line: parse, call, show."""
 
+import io
 import logging
 import os
 import sys
@@ -23,7 +24,7 @@ app = typer.Typer(
 )
 
 Index = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--index",
         envvar="IMGINDEX_DIR",
@@ -39,13 +40,19 @@ Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 when a file could
 
 def main() -> None:
     """Run the command line; an error is one sentence on stderr, exit 2 for wrong usage and 1 for the rest."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that is not UTF-8 shows what it can
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("imgindex").setLevel(logging.INFO)
     try:
         app()
     except ImgindexError as error:
-        print(f"imgindex: {error}", file=sys.stderr)
+        print(f"imgindex: {report.printable(str(error))}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except OSError as error:  # the output's disk is full, the current folder is gone
+        print(f"imgindex: {report.printable(str(error))}.", file=sys.stderr)
+        sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != 130:  # typer's code for Ctrl-C
             raise
@@ -53,15 +60,17 @@ def main() -> None:
         sys.exit(1)
 
 
-def _folder(index: Path | None) -> Path:
+def _folder(index: str | None) -> Path:
+    if index == "":
+        raise UsageError("--index is empty; name a folder, or leave it out.")
     if index:
-        return index.expanduser()
+        return Path(index).expanduser()
     import platformdirs
 
     return Path(platformdirs.user_data_dir("imgindex", appauthor=False))
 
 
-def _existing(index: Path | None, weights: Path | None = None) -> ImageIndex:
+def _existing(index: str | None, weights: Path | None = None) -> ImageIndex:
     """An index that must be there already."""
     folder = _folder(index)
     if not ImageIndex.exists(folder):
@@ -116,7 +125,7 @@ def _progress(index: ImageIndex) -> Iterator[Callable[[int, int], None]]:
 
 @app.command()
 def add(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures and folders.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Pictures and folders.")],
     model: Model = None,
     weights: Weights = None,
     strict: Strict = False,
@@ -166,23 +175,37 @@ def watch(
     import watchfiles
 
     with ImageIndex(_folder(index), model=model, weights=weights) as opened:
-        with _progress(opened) as progress:
-            rounds = [opened.add(folders, progress=progress)]
-        print(report.added_text(rounds[0]), "Watching; Ctrl-C ends it.", sep="\n", file=sys.stderr)
+        total = None
+        own = os.path.realpath(opened.folder)
+        changes = watchfiles.watch(
+            *folders,
+            watch_filter=lambda _, path: not Path(os.path.realpath(path)).is_relative_to(own),
+            yield_on_timeout=True,
+            rust_timeout=500,
+        )
         try:
-            for _ in watchfiles.watch(*folders):
-                rounds.append(opened.add(folders))
-                if rounds[-1].added or rounds[-1].moved:
-                    print(report.added_text(rounds[-1]), file=sys.stderr)
+            for change in changes:  # the first comes after half a second, when the watch is on
+                left = [folder for folder in folders if folder.is_dir()]
+                if total is None:
+                    with _progress(opened) as progress:
+                        total = opened.add(left, progress=progress)
+                    print(report.added_text(total), "Watching; Ctrl-C ends it.", sep="\n", file=sys.stderr)
+                elif change and left:
+                    new = opened.add(left)
+                    if new.added or new.moved or len(new.failed) > len(total.failed):
+                        print(report.added_text(new), file=sys.stderr)
+                    total = report.sum_of(total, new)
+                if not left:
+                    break
         except KeyboardInterrupt:
             print(file=sys.stderr)
-        total, missing = report.sum_of(rounds), opened.missing()
+        total, missing = total or opened.add([]), opened.missing()
     _show(json, report.added_json(total) | {"missing": missing}, lambda: report.added_text(total, missing))
 
 
 @app.command()
 def similar(
-    image: Annotated[Path | None, typer.Argument(metavar="IMAGE", help="A picture, indexed or not.")] = None,
+    image: Annotated[str | None, typer.Argument(metavar="IMAGE", help="A picture, indexed or not.")] = None,
     image_id: Annotated[int | None, typer.Option("--id", help="An indexed picture by its id.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many to find.")] = 10,
     weights: Weights = None,

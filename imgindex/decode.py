@@ -22,7 +22,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from imgindex.errors import ImgindexError, UnreadablePictureError, UsageError
+from imgindex.errors import DecodingStoppedError, ImgindexError, UnreadablePictureError, UsageError
 from imgindex.records import Decoded
 
 CPU_SECONDS = 2.0
@@ -79,7 +79,7 @@ class Decoder:
                 if reply.pixels is None:
                     raise UnreadablePictureError(reply.reason)
                 return Decoded(reply.pixels, reply.width, reply.height)
-            raise UnreadablePictureError("the decoder was killed on it twice; the machine may lack memory")
+            raise DecodingStoppedError("the decoder was killed on it twice; the machine may lack memory")
         finally:
             self._idle.put(child)
 
@@ -163,11 +163,14 @@ class _Child:
             return self._reply()
         except TimeoutError:
             self.kill()
-            return _Reply(None, reason=f"decoding takes longer than {WALL_SECONDS:g} seconds")
+            raise DecodingStoppedError(f"decoding takes longer than {WALL_SECONDS:g} seconds") from None
         except OSError:
             code = self.kill(dead=True)
             if code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP):
                 raise _KilledError from None
+            if code == -signal.SIGPROF:
+                reason = f"decoding takes more than {CPU_SECONDS:g} seconds of processor time"
+                raise DecodingStoppedError(reason) from None
             return _Reply(None, reason=_epitaph(code))
         except BaseException:  # interrupted between request and reply
             self.kill()
@@ -206,8 +209,6 @@ class _Child:
 
 
 def _epitaph(code: int) -> str:
-    if code == -signal.SIGPROF:
-        return f"decoding takes more than {CPU_SECONDS:g} seconds of processor time"
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return f"the decoder crashed on it ({how})"
 

@@ -10,7 +10,11 @@ class UsageError(ImgindexError):
 
 
 class UnreadablePictureError(ImgindexError):
-    """A file that cannot be decoded; the text is the reason, without the path."""
+    """A picture that cannot be read; from a decoder, the text is the reason without the path."""
+
+
+class DecodingStoppedError(UnreadablePictureError):
+    """Decoding was ended from outside or by the clock, which may go better another time."""
 
 
 class WeightsError(ImgindexError):

@@ -26,23 +26,31 @@ class Content(NamedTuple):
 
 
 def absolute(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Absolute paths, links kept. Raises UsageError for one that does not exist."""
-    full = [os.path.abspath(os.path.expanduser(path)) for path in paths]
-    for path in full:
-        if not os.path.lexists(path):
-            raise UsageError(f"{path} does not exist.")
+    """Absolute paths, links kept. Raises UsageError for one that is empty or does not exist."""
+    full = []
+    for path in paths:
+        if not os.fspath(path):
+            raise UsageError("An empty path names nothing; say . for the current folder.")
+        full.append(os.path.abspath(os.path.expanduser(path)))
+        try:
+            os.lstat(full[-1])
+        except (FileNotFoundError, NotADirectoryError):
+            raise UsageError(f"{full[-1]} does not exist.") from None
+        except OSError:  # it may; `walk` lists what keeps us from it
+            pass
     return full
 
 
-def walk(paths: Iterable[str]) -> Iterator[Found | Failure]:
+def walk(paths: Iterable[str], *, skip: str) -> Iterator[Found | Failure]:
     """Regular files at and below these absolute paths, by name, each once.
 
-    Below a folder, hidden names are skipped and links are not followed; a path that is named is taken as it is.
+    Below a folder, hidden names and the folder `skip` are skipped and links are not followed; a path that is named is
+    taken as it is.
     """
     seen: set[str] = set()
     paths = list(paths)
     for path in paths:
-        for item in _below(path) if os.path.isdir(path) else [_found(path)]:
+        for item in _below(path, skip) if os.path.isdir(path) else [_found(path)]:
             if len(paths) > 1:  # only then may one lie inside another
                 if item.path in seen:
                     continue
@@ -50,18 +58,20 @@ def walk(paths: Iterable[str]) -> Iterator[Found | Failure]:
             yield item
 
 
-def _below(folder: str) -> Iterator[Found | Failure]:
-    try:
-        with os.scandir(folder) as entries:
-            visible = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
-    except OSError as error:
-        yield Failure(folder, reason(error))
-        return
-    for entry in visible:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _below(entry.path)
-        elif entry.is_file(follow_symlinks=False):
-            yield _found(entry.path)
+def _below(folder: str, skip: str) -> Iterator[Found | Failure]:
+    waiting = [folder]
+    while waiting:
+        folder = waiting.pop()
+        if os.path.realpath(folder) == os.path.realpath(skip):
+            continue
+        try:
+            with os.scandir(folder) as entries:
+                visible = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
+        except OSError as error:
+            yield Failure(folder, reason(error))
+            continue
+        yield from (_found(entry.path) for entry in visible if entry.is_file(follow_symlinks=False))
+        waiting += [entry.path for entry in reversed(visible) if entry.is_dir(follow_symlinks=False)]
 
 
 def _found(path: str) -> Found | Failure:

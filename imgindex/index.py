@@ -95,6 +95,8 @@ class ImageIndex:
         """
         whole = files.absolute(paths)
         for path in whole:
+            self._refuse_own(path)
+        for path in whole:
             if os.path.isdir(path):
                 self._store.add_folder(path)
         return self._take(whole, progress)
@@ -109,14 +111,14 @@ class ImageIndex:
 
     def _take(self, paths: list[str], progress: Progress | None) -> Added:
         start = time.monotonic()
-        total = sum(1 for _ in files.walk(paths)) if progress else 0
+        total = sum(1 for _ in files.walk(paths, skip=str(self.folder))) if progress else 0
 
         def recorded(tally: Tally) -> None:
             self._neighbours.fit_if_due(self._store.counts().images, GROWING)
             if progress:
                 progress(tally.done, total)
 
-        tally = self._ingest.run(files.walk(paths), recorded)
+        tally = self._ingest.run(files.walk(paths, skip=str(self.folder)), recorded)
         counts = self._store.counts()
         self._neighbours.fit_if_due(counts.images, GROWN)
         self._neighbours.follow()
@@ -136,8 +138,10 @@ class ImageIndex:
         for target in targets:
             inside: set[str] = set()
             if isinstance(target, int):
-                found = self._store.files_of([target])
+                found = self._files_of(target)
             else:
+                if not os.fspath(target):
+                    raise UsageError("An empty path names nothing; say . for the current folder.")
                 path = os.path.abspath(os.path.expanduser(target))
                 found = self._store.files_at([path]) + self._store.files_below(path)
                 inside = {folder for folder in folders if os.path.join(folder, "").startswith(os.path.join(path, ""))}
@@ -164,14 +168,16 @@ class ImageIndex:
             raise UsageError(f"k is {k}; it must be at least 1.")
         image: int | None
         if isinstance(query, int):
-            known = self._store.files_of([query])
+            known = self._files_of(query)
             if not known:
                 raise NotIndexedError(f"There is no image {query} in the index at {self.folder}.")
             path, image = known[0].path, known[0].image
         else:
             (path,) = files.absolute([query])
-            recorded = self._store.files_at([path])
-            image = recorded[0].image if recorded else None
+            self._refuse_own(path)
+            now = list(files.walk([path], skip=""))
+            same = [file for file in self._store.files_at([path]) if (path, file.bytes, file.mtime_ns) in now]
+            image = same[0].image if same else None
         vector = self._vector(path) if image is None else self._store.vectors([image])[1]
         ids, likenesses = self._neighbours.search(vector, k + 1)
         hits = [
@@ -194,6 +200,14 @@ class ImageIndex:
         except UnreadablePictureError as error:
             raise UnreadablePictureError(f"{path} cannot be read: {error}.") from error
         return self._model.embed(decoded.pixels[None])
+
+    def _files_of(self, image: int) -> list[File]:
+        return self._store.files_of([image]) if image < 2**63 else []  # as far as SQLite counts
+
+    def _refuse_own(self, path: str) -> None:
+        """Never read our own files as pictures: closing one drops every lock that this process has on it (POSIX)."""
+        if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder)):
+            raise UsageError(f"{path} belongs to the index itself; name pictures outside {self.folder}.")
 
     def exact_copies(self) -> list[list[File]]:
         """Groups of files with the same bytes, the largest group first."""

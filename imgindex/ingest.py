@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from imgindex import files
 from imgindex.decode import LARGEST_FILE
-from imgindex.errors import UnreadablePictureError
+from imgindex.errors import DecodingStoppedError, UnreadablePictureError
 from imgindex.model import READERS, IndexModel, decoder_versions
 from imgindex.records import Decoded, Failure, File, Image
 from imgindex.store import Store
@@ -112,6 +112,8 @@ class Ingest:
         return list(present.values())
 
     def _load(self, found: files.Found) -> _Loaded:
+        if found.bytes > LARGEST_FILE:
+            return _Loaded(found, failure=Failure(found.path, f"larger than {LARGEST_FILE // 1_000_000} MB"))
         try:
             data, sha256 = files.read(found.path, LARGEST_FILE)
         except OSError as error:
@@ -120,6 +122,8 @@ class Ingest:
             return _Loaded(found, sha256)
         try:
             return _Loaded(found, sha256, self._model.decode(data))
+        except DecodingStoppedError as error:
+            return _Loaded(found, failure=Failure(found.path, str(error)))
         except UnreadablePictureError as error:
             return _Loaded(found, failure=Failure(found.path, str(error), found.bytes, found.mtime_ns))
 
@@ -133,7 +137,7 @@ class Ingest:
             lost = [item.found for item in loaded if not self._record_file(item, tally)]
             failures = [item.failure for item in loaded if item.failure]
             tally.failed += failures
-            unreadable = [failure for failure in failures if failure.mtime_ns]
+            unreadable = [failure for failure in failures if failure.bytes is not None]
             self._store.remove_files([failure.path for failure in unreadable])  # what they were is gone
             self._store.put_failures(unreadable, self._decoder)
         return lost

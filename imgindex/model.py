@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from imgindex.decode import Decoder
 from imgindex.embed import Embedder, default_model, load_embedder
-from imgindex.errors import ModelMismatchError
+from imgindex.errors import ModelMismatchError, WeightsError
 from imgindex.records import Decoded
 from imgindex.store import Store
 
@@ -42,6 +42,9 @@ class IndexModel:
 
     def check(self) -> None:
         """Raises ModelMismatchError when the index was begun with another model or other weights."""
+        self._refuse_other(self._embedder)
+
+    def _refuse_other(self, embedder: Embedder | None) -> None:
         begun = self._store.model()
         if begun is None:
             return
@@ -50,10 +53,10 @@ class IndexModel:
                 f"the index was begun with the model {begun.name}, not {self._name}; leave --model out, or choose "
                 "another folder with --index."
             )
-        if self._embedder and self._embedder.info != begun:
+        if embedder and embedder.info != begun:
             raise ModelMismatchError(
                 f"the index was begun with other weights of {begun.name} ({begun.weights[:12]}, not "
-                f"{self._embedder.info.weights[:12]}); name the same file with --weights, or choose another folder "
+                f"{embedder.info.weights[:12]}); name the same file with --weights, or choose another folder "
                 "with --index."
             )
 
@@ -72,14 +75,20 @@ class IndexModel:
         return self._decoder.decode(data)
 
     def embed(self, pixels: Pixels) -> Floats:
-        """(N, S, S, 3) uint8 RGB -> (N, D) embeddings."""
-        return self._loaded().embed(pixels)
+        """(N, S, S, 3) uint8 RGB -> (N, D) embeddings. Raises WeightsError when they are not finite."""
+        vectors = self._loaded().embed(pixels)
+        if not np.isfinite(vectors).all():
+            raise WeightsError(
+                f"The model {self._loaded().info.name} gives numbers that are not finite; its weights may be damaged, "
+                "name others with --weights FILE."
+            )
+        return vectors
 
     def _loaded(self) -> Embedder:
         with self._lock:
             if self._embedder is None:
                 begun = self._store.model()
                 name = self._name or (begun.name if begun else default_model(weights=self._weights)[0])
-                self._embedder = load_embedder(name, weights=self._weights)
-                self.check()
+                self._refuse_other(loaded := load_embedder(name, weights=self._weights))
+                self._embedder = loaded
             return self._embedder

@@ -54,9 +54,10 @@ class Neighbours:
             return
         ids = self._store.image_ids()
         sample = ids[np.linspace(0, len(ids) - 1, min(len(ids), spaces.SAMPLE)).astype(int)]
-        vectors = self._store.matrix(sample)
-        version = self._store.add_space(spaces.fit(vectors, len(ids)))
-        log.info("Fitted compare space %d on %d of %d images.", version, len(vectors), len(ids))
+        fitted = spaces.fit(self._store.matrix(sample), len(ids))
+        if fitted:
+            version = self._store.add_space(fitted)
+            log.info("Fitted compare space %d on %d of %d images.", version, len(sample), len(ids))
 
     def follow(self) -> None:
         """Catch up with the database as it is now, and save the file when much has changed."""
@@ -99,7 +100,10 @@ class Neighbours:
 
     def rebuild(self) -> None:
         """Make the file anew from the database."""
-        self._file.unlink(missing_ok=True)
+        try:
+            self._file.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"{self._file} cannot be replaced ({error.strerror}); move it away.") from error
         self._state = None
         self.follow()
 

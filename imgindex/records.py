@@ -73,8 +73,8 @@ class Failure:
 
     path: str
     reason: str
-    bytes: int = 0  # as the file was when it was tried
-    mtime_ns: int = 0
+    bytes: int | None = None  # as the file was when it was tried; None: to be tried again in any case
+    mtime_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Space:
     """A fitted compare space: principal components of a collection's unit-length embeddings."""
 
     version: int
-    images: int  # how many it was fitted on
+    images: int  # of the collection that it was fitted for
     mean: npt.NDArray[np.float32]  # (dimension,)
     components: npt.NDArray[np.float32]  # (D, dimension), orthonormal rows, the strongest first
     singular: npt.NDArray[np.float32]  # (D,), relative to the first

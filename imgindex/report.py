@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from imgindex.embed import Availability
@@ -22,8 +23,14 @@ def similar_json(similar: Similar) -> dict[str, Any]:
 
 
 def shown(path: str) -> str:
-    """A path on one line of a terminal, whatever bytes it has; relative where that is shorter."""
-    text = min((path, os.path.relpath(path)), key=len)
+    """A path on one line of a terminal; relative where that is shorter."""
+    with suppress(OSError):  # the current folder may be gone
+        path = min((path, os.path.relpath(path)), key=len)
+    return printable(path)
+
+
+def printable(text: str) -> str:
+    """Text on one line of a terminal, whatever bytes and controls it has."""
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -49,14 +56,13 @@ def _listed(title: str, lines: Sequence[str]) -> list[str]:
     return [title, *(f"  {line}" for line in [*lines[:LISTED], *more])]
 
 
-def sum_of(rounds: Sequence[Added]) -> Added:
-    """Several adds of the same folders as one: what was done in all, and how things stand at the end."""
-    last = rounds[-1]
+def sum_of(before: Added, after: Added) -> Added:
+    """Two adds of the same folders as one: what was done in both, and how things stand after the second."""
     return dataclasses.replace(
-        last,
-        added=sum(one.added for one in rounds),
-        moved=sum(one.moved for one in rounds),
-        seconds=sum(one.seconds for one in rounds),
+        after,
+        added=before.added + after.added,
+        moved=before.moved + after.moved,
+        seconds=before.seconds + after.seconds,
     )
 
 

@@ -30,19 +30,21 @@ def due(fitted: int, images: int, growth: float) -> bool:
     return images >= max(FIRST_FIT, growth * fitted) and fitted < LAST_FIT
 
 
-def fit(vectors: Floats, images: int) -> Space:
-    """Principal components of (N, D) embeddings, N >= 2, of a collection of so many images; not yet versioned.
+def fit(vectors: Floats, images: int) -> Space | None:
+    """Principal components of (N, D) embeddings of a collection of so many images; not yet versioned.
 
-    Works in place: `vectors` is not the same afterwards.
+    Works in place: `vectors` is not the same afterwards. None where they do not differ.
     """
     from sklearn.decomposition import PCA
 
+    if len(vectors) < 2 or (vectors == vectors[0]).all():
+        return None
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     rank = min(RANK, *vectors.shape)
     pca: Any = PCA(rank, svd_solver="randomized", random_state=0, copy=False).fit(vectors)
     singular = pca.singular_values_
-    kept = max(1, int((singular > 1e-6 * singular[0]).sum()))
-    relative = singular[:kept] / max(singular[0], np.finfo(np.float32).tiny)
+    kept = int((singular > 1e-6 * singular[0]).sum())
+    relative = singular[:kept] / singular[0]
     mean, components = np.asarray(pca.mean_, np.float32), np.asarray(pca.components_[:kept], np.float32)
     return Space(0, images, mean, components, np.asarray(relative, np.float32))
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +185,6 @@ def test_watch_takes_what_comes(run, photos, tmp_path):
         assert watching.stderr is not None
         while "Watching" not in watching.stderr.readline():
             assert watching.poll() is None
-        time.sleep(1)  # the watch itself begins after its greeting
         (photos / "copy.png").write_bytes(copied)  # known bytes, so no model is needed
         assert "1 file added" in watching.stderr.readline()
         watching.send_signal(signal.SIGINT)

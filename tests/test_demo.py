@@ -20,6 +20,7 @@ def test_the_demo_does_the_main_job(tmp_path):
     assert "Traceback" not in done.stderr
     assert "63 files added" in done.stdout
     like = re.findall(r"(\d+)% +█* +\d+ +pictures/(\w+)", done.stdout)
+    assert len(like) == 6
     assert all(name.startswith("motorcycle") and int(percent) > 80 for percent, name in like[:4])
     assert all(not name.startswith("motorcycle") and int(percent) < 60 for percent, name in like[4:])
     for name in ("astronaut", "coffee", "china"):

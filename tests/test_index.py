@@ -2,12 +2,21 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from imgindex import ImageIndex, ModelMismatchError, NotIndexedError, UnreadablePictureError, UsageError
+from imgindex import (
+    ImageIndex,
+    ModelMismatchError,
+    NotIndexedError,
+    UnreadablePictureError,
+    UsageError,
+    WeightsError,
+)
+from imgindex.errors import DecodingStoppedError
 from tests.conftest import FakeEmbedder, write_picture
 
 
@@ -352,3 +361,117 @@ def test_check_finds_wrong_vectors(tmp_path, photos, embedder):
         assert any("wrong vectors" in problem for problem in index.check())
         index.repair()
         assert index.check() == []
+
+
+def test_the_index_may_lie_inside_the_added_folder(photos, embedder):
+    with ImageIndex(photos / "my.index", embedder=embedder) as index:
+        first = index.add([photos])
+        assert (first.added, first.failed) == (5, [])
+        with pytest.raises(UsageError, match="belongs to the index itself"):
+            index.add([photos / "my.index" / "index.db"])
+        with pytest.raises(UsageError, match="belongs to the index itself"):
+            index.similar(photos / "my.index" / "index.db")
+
+
+def test_an_empty_path_is_not_the_current_folder(index, photos, monkeypatch):
+    index.add([photos])
+    monkeypatch.chdir(photos)
+    for call in (index.add, index.remove):
+        with pytest.raises(UsageError, match="empty path"):
+            call([""])
+    assert counts(index) == (5, 5)
+
+
+def test_wrong_weights_are_refused_every_time(tmp_path, photos, monkeypatch):
+    with ImageIndex(tmp_path / "index", embedder=FakeEmbedder()) as index:
+        index.add([photos])
+    monkeypatch.setattr("imgindex.model.load_embedder", lambda name, **_: FakeEmbedder(name, weights="1" * 64))
+    with ImageIndex(tmp_path / "index") as index:
+        query = write_picture(tmp_path / "query.png", 50)
+        for _ in range(3):
+            with pytest.raises(ModelMismatchError, match="other weights"):
+                index.similar(query)
+
+
+def test_similar_to_a_file_that_changed_since(index, photos):
+    index.add([photos])
+    shutil.copy(photos / "3.png", photos / "0.png")
+    found = index.similar(photos / "0.png", k=1)
+    assert (found.id, found.results[0].path) == (None, str(photos / "3.png"))
+
+
+def test_a_stopped_decoder_is_no_verdict(index, photos, monkeypatch):
+    plain = index._model.decode
+
+    def stopped(_: bytes) -> None:
+        raise DecodingStoppedError("the decoder was killed")
+
+    monkeypatch.setattr(index._model, "decode", stopped)
+    assert len(index.add([photos]).failed) == 5
+    monkeypatch.setattr(index._model, "decode", plain)
+    assert index.add([photos]).added == 5
+
+
+def test_a_file_from_1970_overwritten_by_something_else(index, photos):
+    os.utime(photos / "0.png", (0, 0))
+    index.add([photos])
+    (photos / "0.png").write_bytes(b"no picture any more")
+    os.utime(photos / "0.png", (0, 0))
+    assert len(index.add([photos]).failed) == 1
+    assert counts(index) == (4, 4)
+
+
+def test_a_huge_file_is_not_read(index, tmp_path, monkeypatch):
+    with open(tmp_path / "huge.mp4", "wb") as file:
+        file.truncate(3 << 30)
+    monkeypatch.setattr("imgindex.files.read", lambda *_: pytest.fail("it was read"))
+    assert [failure.reason for failure in index.add([tmp_path / "huge.mp4"]).failed] == ["larger than 400 MB"]
+
+
+def test_pictures_that_do_not_differ(tmp_path):
+    class Constant(FakeEmbedder):
+        def embed(self, pixels):
+            return np.ones((len(pixels), 16), np.float32)
+
+    for seed in range(210):
+        write_picture(tmp_path / "photos" / f"{seed}.png", seed)
+    with ImageIndex(tmp_path / "index", embedder=Constant()) as index:
+        index.add([tmp_path / "photos"])
+        assert len(index.similar(1, k=5).results) == 5
+        assert index.check() == []
+
+
+def test_a_model_that_gives_no_numbers_is_refused(tmp_path, photos):
+    class Broken(FakeEmbedder):
+        def embed(self, pixels):
+            return np.full((len(pixels), 16), np.nan, np.float32)
+
+    with ImageIndex(tmp_path / "index", embedder=Broken()) as index, pytest.raises(WeightsError, match="not finite"):
+        index.add([photos])
+
+
+def test_a_deep_tree(index, tmp_path):
+    deep = tmp_path / "deep"
+    write_picture(tmp_path / "one.png", 1)
+    current = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for _ in range(1500):
+            os.mkdir("deep", dir_fd=current)
+            inner = os.open("deep", os.O_RDONLY, dir_fd=current)
+            os.close(current)
+            current = inner
+    finally:
+        os.close(current)
+    result = index.add([tmp_path])
+    assert result.added == 1
+    assert [failure.reason for failure in result.failed] == ["file name too long"]
+    subprocess.run(["rm", "-r", deep], check=True)  # shutil's would be too deep for Python
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**63, 10**30])
+def test_an_id_that_cannot_be(index, photos, number):
+    index.add([photos])
+    with pytest.raises(NotIndexedError):
+        index.similar(number)
+    with pytest.raises(NotIndexedError):
+        index.remove([number])

@@ -27,7 +27,7 @@ def home(tmp_path, monkeypatch):
 
 
 def test_the_commands_run(run, home, monkeypatch):
-    monkeypatch.setattr("watchfiles.watch", lambda *_: iter(()))
+    monkeypatch.setattr("watchfiles.watch", lambda *_, **__: iter(()))
     monkeypatch.setattr("imgindex.demo.run", lambda *_: None)  # tests/test_demo.py runs it
     for command in COMMANDS:
         expanded = shlex.split(command.replace("~", str(home)))
