@@ -191,10 +191,10 @@ def watch(
                         total = opened.add(left, progress=progress)
                     print(report.added_text(total), "Watching; Ctrl-C ends it.", sep="\n", file=sys.stderr)
                 elif change and left:
-                    new = opened.add(left)
-                    if new.added or new.moved or len(new.failed) > len(total.failed):
+                    new, before = opened.add(left), total
+                    total = report.sum_of(before, new)
+                    if new.added or new.moved or len(new.failed) > len(before.failed):
                         print(report.added_text(new), file=sys.stderr)
-                    total = report.sum_of(total, new)
                 if not left:
                     break
         except KeyboardInterrupt:
