@@ -1,6 +1,7 @@
 """Frozen dataclasses that cross rooms."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,8 @@ class Decoded:
     pixels: npt.NDArray[np.uint8]  # (size, size, 3), RGB
     width: int  # pixels of the upright original
     height: int
+    sha256: bytes  # of the decoded pixels and their size; the same for the same picture in another lossless file
+    description: bytes  # its local features, as `features.describe` gives them
 
 
 @dataclass(frozen=True)
@@ -126,3 +129,102 @@ class Space:
     mean: npt.NDArray[np.float32]  # (dimension,)
     components: npt.NDArray[np.float32]  # (D, dimension), orthonormal rows, the strongest first
     singular: npt.NDArray[np.float32]  # (D,), relative to the first
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two images that show the same picture ("copy") or the same scene ("alike"), and the evidence."""
+
+    a: int  # image ids, a < b
+    b: int
+    kind: Literal["copy", "alike"]
+    score: float  # 0 to 1: how much of what is to be seen in the overlap agrees; 1 for the same pixels
+    inliers: int  # keypoints that agree on the transform; 0 for the same pixels
+    transform: tuple[float, ...]  # 3 x 3 by rows: a's coordinates to b's, each 0 to 1 across and down
+    mirrored: bool
+    overlap: float  # share of the smaller picture
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One file of a group."""
+
+    path: str
+    image: int
+    width: int  # pixels, upright
+    height: int
+    bytes: int
+    mtime_ns: int
+    sha256: bytes
+
+
+@dataclass(frozen=True)
+class Group:
+    """Files that show the same picture, the one to keep first."""
+
+    id: int  # stays while the group lives
+    kind: Literal["exact", "near"]  # exact: all have the same bytes
+    why: str  # what speaks for the first one
+    files: tuple[Copy, ...]
+    weakest: Pair | None  # the pair that holds the group together with the least evidence; None: exact
+    loose: bool  # that pair alone joins two parts of at least two images each: look at it
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """All groups, and what they amount to, in files."""
+
+    groups: tuple[Group, ...]  # the largest first
+    alike: tuple[Pair, ...]  # the same scene, not the same picture; counted nowhere
+    images: int
+    files: int  # all that the index holds
+    redundant: int  # those beyond the one to keep in each group
+    calibration: str  # a sentence: when and how well `calibrate` measured this index, or that it should
+
+    @property
+    def percent(self) -> float:
+        """Redundant of all files, 0 to 100."""
+        return 100 * self.redundant / self.files if self.files else 0.0
+
+
+@dataclass(frozen=True)
+class FolderShare:
+    """What copies take up in one folder, without the folders inside it."""
+
+    path: str
+    files: int
+    redundant: int
+
+    @property
+    def percent(self) -> float:
+        """Redundant of the folder's files, 0 to 100."""
+        return 100 * self.redundant / self.files
+
+
+@dataclass(frozen=True)
+class Since:
+    """How groups changed since the report before; ids of groups."""
+
+    created: str  # of that report, ISO 8601, UTC
+    new: tuple[int, ...]
+    gone: tuple[int, ...]
+    grown: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an index holds and how much of it is redundant, at one moment; all counts are of files, never of pairs."""
+
+    created: str  # ISO 8601, UTC
+    images: int
+    files: int
+    redundant: int
+    groups: int
+    folders: tuple[FolderShare, ...]  # the one with most redundant files first
+    since_last: Since | None  # None: this is the first report
+    calibration: str
+
+    @property
+    def percent(self) -> float:
+        """Redundant of all files, 0 to 100."""
+        return 100 * self.redundant / self.files if self.files else 0.0

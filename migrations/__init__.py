@@ -39,3 +39,64 @@ def m001_images(db: Database) -> None:
         ),
     ):
         db.execute(statement)
+
+
+@migrations()
+def m002_duplicates(db: Database) -> None:
+    """What proves that two images show the same picture, what a person said of it, and what was done about it."""
+    for statement in (
+        # Local features, and the SHA-256 of the pixels: two files may hold the same picture in other bytes.
+        """CREATE TABLE features (
+            image INTEGER PRIMARY KEY REFERENCES images(id) ON DELETE CASCADE,
+            pixels BLOB NOT NULL, description BLOB NOT NULL)""",
+        "CREATE INDEX features_pixels ON features(pixels)",
+        # Each image's nearest in one compare space, and how near the farthest of them is. An image without such a list
+        # in the newest space is still to be looked at.
+        """CREATE TABLE lists (
+            image INTEGER PRIMARY KEY REFERENCES images(id) ON DELETE CASCADE,
+            space INTEGER NOT NULL, radius REAL NOT NULL)""",
+        """CREATE TABLE nearest (
+            image INTEGER NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+            other INTEGER NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+            cosine REAL NOT NULL, PRIMARY KEY (image, other)) WITHOUT ROWID""",
+        "CREATE INDEX nearest_other ON nearest(other)",
+        """CREATE TRIGGER images_leave_lists BEFORE DELETE ON images
+            BEGIN DELETE FROM lists WHERE image IN (SELECT image FROM nearest WHERE other = OLD.id); END""",
+        # A verdict depends on its two images only, so it is kept when they are not near any more. kind 'none': looked
+        # at, and nothing proven.
+        """CREATE TABLE pairs (
+            a INTEGER NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+            b INTEGER NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+            kind TEXT NOT NULL CHECK (kind IN ('copy', 'alike', 'none')), score REAL NOT NULL, inliers INTEGER NOT NULL,
+            transform TEXT NOT NULL, mirrored INTEGER NOT NULL, overlap REAL NOT NULL,
+            PRIMARY KEY (a, b), CHECK (a < b)) WITHOUT ROWID""",
+        "CREATE INDEX pairs_b ON pairs(b)",
+        "CREATE INDEX pairs_proven ON pairs(kind) WHERE kind <> 'none'",
+        # So that an open index learns of vectors that went without reading all ids.
+        "CREATE TABLE removals (image INTEGER PRIMARY KEY, generation INTEGER NOT NULL)",
+        "CREATE INDEX removals_generation ON removals(generation)",
+        """CREATE TRIGGER vectors_removed AFTER DELETE ON vectors
+            BEGIN INSERT OR REPLACE INTO removals SELECT OLD.image, generation FROM state; END""",
+        # Decisions hold contents and paths, not ids: they outlive a removal.
+        """CREATE TABLE different (
+            a BLOB NOT NULL, b BLOB NOT NULL, created TEXT NOT NULL, PRIMARY KEY (a, b), CHECK (a < b)) WITHOUT ROWID""",
+        "CREATE TABLE keepers (path TEXT PRIMARY KEY, created TEXT NOT NULL) WITHOUT ROWID",
+        # Which group an image was in when groups were last looked at, so that a group keeps its id.
+        """CREATE TABLE members (
+            image INTEGER PRIMARY KEY REFERENCES images(id) ON DELETE CASCADE, "group" INTEGER NOT NULL)""",
+        "CREATE TABLE group_ids (next INTEGER NOT NULL)",
+        "INSERT INTO group_ids VALUES (1)",
+        """CREATE TABLE reports (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, created TEXT NOT NULL, images INTEGER NOT NULL, files INTEGER NOT NULL,
+            redundant INTEGER NOT NULL, groups TEXT NOT NULL)""",
+        """CREATE TABLE calibrations (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, created TEXT NOT NULL, images INTEGER NOT NULL, space INTEGER NOT NULL,
+            result TEXT NOT NULL)""",
+        # What `clean` does to files, written before it is done.
+        """CREATE TABLE ledger (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, created TEXT NOT NULL, path TEXT NOT NULL,
+            sha256 BLOB NOT NULL, kept TEXT NOT NULL, action TEXT NOT NULL, target TEXT NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('begun', 'done', 'undone', 'failed')), note TEXT NOT NULL)""",
+        "CREATE INDEX ledger_state ON ledger(state)",
+    ):
+        db.execute(statement)
