@@ -1,5 +1,7 @@
 """imgindex: find the copies, find images like this, and keep a growing collection sorted."""
 
+from imgindex.calibrate import Calibration, calibrate_index
+from imgindex.clean import Cleaned, Plan, Undone
 from imgindex.embed import Availability, Embedder, available_models, default_model
 from imgindex.errors import (
     ImgindexError,
@@ -12,14 +14,35 @@ from imgindex.errors import (
     WeightsError,
 )
 from imgindex.index import ImageIndex
-from imgindex.records import Added, Failure, File, ModelInfo, Neighbour, Removed, Similar
+from imgindex.records import (
+    Added,
+    Copy,
+    Duplicates,
+    Failure,
+    File,
+    FolderShare,
+    Group,
+    ModelInfo,
+    Neighbour,
+    Pair,
+    Removed,
+    Report,
+    Similar,
+    Since,
+)
 
 __all__ = [
     "Added",
     "Availability",
+    "Calibration",
+    "Cleaned",
+    "Copy",
+    "Duplicates",
     "Embedder",
     "Failure",
     "File",
+    "FolderShare",
+    "Group",
     "ImageIndex",
     "ImgindexError",
     "IndexFormatError",
@@ -27,12 +50,18 @@ __all__ = [
     "ModelMismatchError",
     "Neighbour",
     "NotIndexedError",
+    "Pair",
+    "Plan",
     "Removed",
+    "Report",
     "Similar",
+    "Since",
     "StorageError",
+    "Undone",
     "UnreadablePictureError",
     "UsageError",
     "WeightsError",
     "available_models",
+    "calibrate_index",
     "default_model",
 ]

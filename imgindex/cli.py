@@ -4,16 +4,14 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from json import dumps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from imgindex import ImageIndex, ImgindexError, NotIndexedError, UsageError, available_models, report
+from imgindex import ImageIndex, ImgindexError, UsageError, available_models, cli_copies, exports, report
+from imgindex.terminal import Index, Json, Model, Strict, Weights, existing, folder, progress, show
 
 app = typer.Typer(
     help="Find the copies, find images like this, and keep a growing collection sorted.",
@@ -22,20 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Index = Annotated[
-    str | None,
-    typer.Option(
-        "--index",
-        envvar="IMGINDEX_DIR",
-        metavar="DIR",
-        help="Where the index is; by default, the user data folder.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Model = Annotated[str | None, typer.Option(metavar="NAME", help="vgg16-fc2 or vgg16-gem; for life.")]
-Weights = Annotated[Path | None, typer.Option(metavar="FILE", help="The model's weights, in Keras's .h5 layout.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 when a file could not be read.")]
+app.add_typer(cli_copies.app)
 
 
 def main() -> None:
@@ -60,69 +45,6 @@ def main() -> None:
         sys.exit(1)
 
 
-def _folder(index: str | None) -> Path:
-    if index == "":
-        raise UsageError("--index is empty; name a folder, or leave it out.")
-    if index:
-        return Path(index).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("imgindex", appauthor=False))
-
-
-def _existing(index: str | None, weights: Path | None = None) -> ImageIndex:
-    """An index that must be there already."""
-    folder = _folder(index)
-    if not ImageIndex.exists(folder):
-        raise NotIndexedError(f"there is no index in {folder}; imgindex add FOLDER --index {folder} begins one.")
-    return ImageIndex(folder, weights=weights)
-
-
-def _show(json: bool, value: dict[str, Any], readable: Callable[[], Any]) -> None:
-    if json:
-        print(dumps(value, indent=2))
-        return
-    from rich.console import Console
-
-    Console(soft_wrap=True).print(readable(), markup=False, highlight=False)
-
-
-@contextmanager
-def _progress(index: ImageIndex) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr with rate and time left; Ctrl-C ends the command in a sentence."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            return Text(f"{task.speed:.1f}/s" if task.speed else "")
-
-    columns = TextColumn("adding"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn()
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-
-        def step(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        try:
-            yield step
-        except KeyboardInterrupt:
-            counts = index.counts()
-            raise ImgindexError(
-                f"Stopped; {counts.files} files are safe in the index, and the same command goes on from there."
-            ) from None
-
-
 @app.command()
 def add(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Pictures and folders.")],
@@ -133,9 +55,9 @@ def add(
     json: Json = False,
 ) -> None:
     """Index pictures and folders; what is unchanged is skipped."""
-    with ImageIndex(_folder(index), model=model, weights=weights) as opened, _progress(opened) as progress:
-        added = opened.add(paths, progress=progress)
-    _show(json, report.added_json(added), lambda: report.added_text(added))
+    with ImageIndex(folder(index), model=model, weights=weights) as opened, progress(opened) as step:
+        added = opened.add(paths, progress=step)
+    show(json, exports.added_json(added), lambda: report.added_text(added))
     raise typer.Exit(int(strict and bool(added.failed)))
 
 
@@ -146,20 +68,20 @@ def remove(
     json: Json = False,
 ) -> None:
     """Forget pictures; nothing is deleted from disk."""
-    with _existing(index) as opened:
+    with existing(index) as opened:
         removed = opened.remove(
             int(target) if target.isdecimal() and not os.path.lexists(target) else target for target in targets
         )
-    _show(json, asdict(removed), lambda: report.removed_text(removed))
+    show(json, asdict(removed), lambda: report.removed_text(removed))
 
 
 @app.command()
 def sync(weights: Weights = None, strict: Strict = False, index: Index = None, json: Json = False) -> None:
     """Walk the added folders again: take what is new, list what is missing."""
-    with _existing(index, weights) as opened, _progress(opened) as progress:
-        added = opened.sync(progress=progress)
+    with existing(index, weights) as opened, progress(opened) as step:
+        added = opened.sync(progress=step)
         missing = opened.missing()
-    _show(json, report.added_json(added) | {"missing": missing}, lambda: report.added_text(added, missing))
+    show(json, exports.added_json(added) | {"missing": missing}, lambda: report.added_text(added, missing))
     raise typer.Exit(int(strict and bool(added.failed)))
 
 
@@ -174,7 +96,7 @@ def watch(
     """Index folders, then whatever comes into them, until Ctrl-C."""
     import watchfiles
 
-    with ImageIndex(_folder(index), model=model, weights=weights) as opened:
+    with ImageIndex(folder(index), model=model, weights=weights) as opened:
         total = None
         own = os.path.realpath(opened.folder)
         changes = watchfiles.watch(
@@ -187,8 +109,8 @@ def watch(
             for change in changes:  # the first comes after half a second, when the watch is on
                 left = [folder for folder in folders if folder.is_dir()]
                 if total is None:
-                    with _progress(opened) as progress:
-                        total = opened.add(left, progress=progress)
+                    with progress(opened) as step:
+                        total = opened.add(left, progress=step)
                     print(report.added_text(total), "Watching; Ctrl-C ends it.", sep="\n", file=sys.stderr)
                 elif change and left:
                     new, before = opened.add(left), total
@@ -200,7 +122,7 @@ def watch(
         except KeyboardInterrupt:
             print(file=sys.stderr)
         total, missing = total or opened.add([]), opened.missing()
-    _show(json, report.added_json(total) | {"missing": missing}, lambda: report.added_text(total, missing))
+    show(json, exports.added_json(total) | {"missing": missing}, lambda: report.added_text(total, missing))
 
 
 @app.command()
@@ -216,9 +138,9 @@ def similar(
     query = image_id if image is None else image
     if query is None or (image is not None and image_id is not None):
         raise UsageError("name one picture: IMAGE, or --id ID.")
-    with _existing(index, weights) as opened:
+    with existing(index, weights) as opened:
         found = opened.similar(query, k=k)
-    _show(json, report.similar_json(found), lambda: report.similar_table(found.results))
+    show(json, exports.similar_json(found), lambda: report.similar_table(found.results))
 
 
 @app.command()
@@ -226,15 +148,16 @@ def check(
     repair: Annotated[
         bool, typer.Option("--repair", help="Make anew what can be derived, forget what is broken.")
     ] = False,
+    full: Annotated[bool, typer.Option("--full", help="Also compute all duplicates anew, and compare.")] = False,
     index: Index = None,
     json: Json = False,
 ) -> None:
     """Look whether the index is whole."""
-    with _existing(index) as opened:
-        problems = opened.check()
+    with existing(index) as opened, progress(opened, "checking") as step:
+        problems = opened.check(full=full, progress=step)
         if repair and problems:
-            opened.repair()
-            left = opened.check()
+            opened.repair(full=full)
+            left = opened.check(full=full, progress=step)
             print(
                 *problems,
                 "Repaired." if not left else "Not all could be repaired.",
@@ -242,7 +165,7 @@ def check(
                 file=sys.stderr,
             )
             problems = left
-    _show(json, {"ok": not problems, "problems": problems}, lambda: "\n".join(problems) or "The index is whole.")
+    show(json, {"ok": not problems, "problems": problems}, lambda: "\n".join(problems) or "The index is whole.")
     raise typer.Exit(int(bool(problems)))
 
 
@@ -250,7 +173,7 @@ def check(
 def models(weights: Weights = None, json: Json = False) -> None:
     """List the models, and whether their weights are at hand."""
     known = available_models(weights=weights)
-    _show(json, {"models": [asdict(model) for model in known]}, lambda: report.models_table(known))
+    show(json, {"models": [asdict(model) for model in known]}, lambda: report.models_table(known))
 
 
 @app.command()
@@ -260,4 +183,4 @@ def demo() -> None:
 
     from imgindex.demo import run
 
-    run(Console(), _progress)
+    run(Console(), progress)

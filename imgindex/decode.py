@@ -78,7 +78,7 @@ class Decoder:
                     continue
                 if reply.pixels is None:
                     raise UnreadablePictureError(reply.reason)
-                return Decoded(reply.pixels, reply.width, reply.height)
+                return Decoded(reply.pixels, reply.width, reply.height, reply.digest, reply.description)
             raise DecodingStoppedError("the decoder was killed on it twice; the machine may lack memory")
         finally:
             self._idle.put(child)
@@ -101,6 +101,8 @@ class _Reply:
     pixels: npt.NDArray[np.uint8] | None
     width: int = 0
     height: int = 0
+    digest: bytes = b""
+    description: bytes = b""
     reason: str = ""
 
 
@@ -183,8 +185,9 @@ class _Child:
             self.kill()
         if not readable:
             return _Reply(None, reason=body.decode(errors="replace"))
-        pixels = np.frombuffer(body, np.uint8).reshape(self._size, self._size, 3)
-        return _Reply(pixels, width, height)
+        end = self._size**2 * 3
+        pixels = np.frombuffer(body, np.uint8, end).reshape(self._size, self._size, 3)
+        return _Reply(pixels, width, height, bytes(body[end : end + 32]), bytes(body[end + 32 :]))
 
     def _receive(self, count: int) -> bytearray:
         buffer = bytearray(count)

@@ -1,8 +1,9 @@
-"""The process that decodes: bytes in over one socket (its stdin), upright RGB pixels out.
+"""The process that decodes: bytes in over one socket (its stdin), upright RGB pixels and local features out.
 
 `decode` starts it as a plain script. Whatever a picture does to it, crash, spin or swell, ends this process alone.
 
-Request: length (8 bytes), file. Reply: a header (`_REPLY`), then pixels, or for a picture that cannot be
+Request: length (8 bytes), file. Reply: a header (`_REPLY`), then pixels, their digest (32 bytes) and
+the description of local features; or for a picture that cannot be
 read the reason as UTF-8. One empty reply at the start says that all imports worked.
 """
 
@@ -26,18 +27,22 @@ if __name__ == "__main__":
 
 import cv2  # the parent reads what a failing import says from stderr
 import numpy as np
+import numpy.typing as npt
 
-from imgindex.picture import File, Unreadable, decode
+from imgindex.features import describe
+from imgindex.picture import File, Picture, Unreadable, decode
 
 _REPLY = struct.Struct("<BBIIQ")  # readable, worn out, width, height, bytes that follow; also in decode.py
+_DESCRIBED = 200_000  # pixels; local features are looked for in a quarter of them
+_SMALLEST = 224  # pixels that a JPEG's sides are kept at least twice of
 _WORN = 200_000_000  # bytes still held between pictures that make a fresh process the better choice
 
 
 def _answer(file: File, size: int) -> tuple[int, int, bytes | memoryview]:
     """Width, height and pixels; or zeros and the reason."""
     try:
-        picture = decode(file, size)
-        return *picture.size, picture.rgb(size, size).data.cast("B")
+        picture = decode(file, max(size, _SMALLEST))
+        return *picture.size, picture.rgb(size, size).tobytes() + picture.digest() + describe(_seen(picture))
     except Unreadable as reason:
         return 0, 0, str(reason).encode()
     except MemoryError:
@@ -48,6 +53,13 @@ def _answer(file: File, size: int) -> tuple[int, int, bytes | memoryview]:
         if "CV_IO_MAX_IMAGE" in error.err:
             return 0, 0, b"it claims more pixels than a picture may have"
         return 0, 0, f"OpenCV refuses it: {' '.join(str(error.err).split())}".encode()
+
+
+def _seen(picture: Picture) -> npt.NDArray[np.uint8]:
+    """The picture in its own shape, with no more pixels than local features are worth."""
+    width, height = picture.size
+    factor = min(1.0, (_DESCRIBED / (width * height)) ** 0.5)
+    return picture.rgb(max(1, round(width * factor)), max(1, round(height * factor)))
 
 
 def _receive(link: socket.socket, into: memoryview) -> bool:

@@ -84,8 +84,8 @@ def run(show: Any, progress: Callable[[ImageIndex], AbstractContextManager[Calla
         show.print(f"\n[bold]3. Find images like[/] {QUERY}, the other eye of a stereo pair, which is not in the index")
         show.print(report.similar_table(index.similar(sources[QUERY], k=6).results))
 
-        show.print("\n[bold]4. Exact copies[/]")
-        show.print(report.copies_table(index.exact_copies()))
+        show.print("\n[bold]4. Duplicates[/], proven by laying one picture over the other")
+        show.print(report.duplicates_text(index.duplicates()))
 
     show.print("\n[bold]Next[/], type")
     for command in (
@@ -93,6 +93,7 @@ def run(show: Any, progress: Callable[[ImageIndex], AbstractContextManager[Calla
         f"{program} similar pictures/chelsea.png --index index",
         f"{program} add ~/Pictures",
         f"{program} similar SOME_PICTURE.jpg",
+        f"{program} duplicates --index index --html copies.html",
     ):
         show.print(f"  {command}", highlight=False, soft_wrap=True)
 

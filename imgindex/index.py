@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from imgindex import files
+from imgindex import space as spaces
+from imgindex.copies import Copies
+from imgindex.curation import Curation
 from imgindex.decode import LARGEST_FILE
 from imgindex.embed import Embedder
 from imgindex.errors import (
@@ -18,6 +21,7 @@ from imgindex.errors import (
     UnreadablePictureError,
     UsageError,
 )
+from imgindex.evidence import Evidence
 from imgindex.ingest import Ingest, Tally
 from imgindex.model import IndexModel
 from imgindex.neighbours import Neighbours
@@ -29,10 +33,10 @@ Floats = npt.NDArray[np.float32]
 AnyPath = str | os.PathLike[str]
 Progress = Callable[[int, int], None]
 
-DATABASE, VECTORS = "index.db", "vectors.faiss"
+DATABASE, VECTORS, COPIES = "index.db", "vectors.faiss", "copies.faiss"
 
 
-class ImageIndex:
+class ImageIndex(Curation):
     """A folder that remembers pictures: add them, find their like, lose nothing.
 
     Opens the index in `folder`, or begins one there. It has one model for life: `embedder`, or the named `model`
@@ -59,7 +63,10 @@ class ImageIndex:
         self._store = Store(self.folder / DATABASE)
         self._model = IndexModel(self._store, model, Path(weights) if weights else None, embedder)
         self._ingest = Ingest(self._store, self._model)
-        self._neighbours = Neighbours(self._store, self.folder / VECTORS)
+        self._neighbours = Neighbours(self._store, self.folder / VECTORS, spaces.likeness)
+        self._evidence = Evidence(self._store.database)
+        self._near = Neighbours(self._store, self.folder / COPIES, spaces.copies)
+        self._copies = Copies(self._store, self._evidence, self._near)
         try:
             self._model.check()
         except BaseException:
@@ -121,11 +128,15 @@ class ImageIndex:
         tally = self._ingest.run(files.walk(paths, skip=str(self.folder)), recorded)
         counts = self._store.counts()
         self._neighbours.fit_if_due(counts.images, GROWN)
-        self._neighbours.follow()
+        self._follow()
         return Added(
             tally.added, tally.unchanged, tally.moved, tally.failed,
             counts.images, counts.files, time.monotonic() - start,
         )  # fmt: skip
+
+    def _follow(self) -> None:
+        self._neighbours.follow()
+        self._copies.follow()
 
     def remove(self, targets: Iterable[AnyPath | int]) -> Removed:
         """Forget images by id, or files and folders by path; nothing is deleted from disk.
@@ -152,7 +163,7 @@ class ImageIndex:
         with self._store.transaction():
             self._store.remove_files(sorted(gone))
             self._store.remove_folders(sorted(forgotten))
-        self._neighbours.follow()
+        self._follow()
         counts = self._store.counts()
         return Removed(len(gone), counts.images, counts.files)
 
@@ -209,13 +220,14 @@ class ImageIndex:
         if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder)):
             raise UsageError(f"{path} belongs to the index itself; name pictures outside {self.folder}.")
 
-    def exact_copies(self) -> list[list[File]]:
-        """Groups of files with the same bytes, the largest group first."""
-        return self._store.copies()
-
     def counts(self) -> Counts:
         """How many images and files the index holds."""
         return self._store.counts()
+
+    @property
+    def embedder(self) -> Embedder:
+        """The index's model, loaded."""
+        return self._model.loaded()
 
     @property
     def model(self) -> ModelInfo | None:
@@ -224,11 +236,15 @@ class ImageIndex:
 
     # Health
 
-    def check(self) -> list[str]:
-        """What is wrong with the index, one sentence each."""
-        return self._store.problems() + self._neighbours.problems()
+    def check(self, *, full: bool = False, progress: Progress | None = None) -> list[str]:
+        """What is wrong with the index, one sentence each; `full`: also compute all duplicates anew and compare."""
+        problems = self._store.problems() + self._neighbours.problems() + self._near.problems()
+        return problems + (self._copies.problems(progress) if full else [])
 
-    def repair(self) -> None:
-        """Forget what is not whole, and make the derived file anew from the database."""
+    def repair(self, *, full: bool = False) -> None:
+        """Forget what is not whole, and make what is derived anew from the database; `full`: duplicates, too."""
         self._store.repair()
         self._neighbours.rebuild()
+        self._near.rebuild()
+        if full:
+            self._copies.repair()

@@ -18,7 +18,6 @@ from imgindex.records import Decoded, Failure, File, Image
 from imgindex.store import Store
 
 Floats = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
 T = TypeVar("T")
 
 BATCH = 32  # images; measured in tests/benchmarks/README.md
@@ -85,7 +84,7 @@ class Ingest:
             recorded(tally)
             for part in _batches(changed, BATCH):
                 loaded = list(self._readers.map(self._load, part))
-                pixels = list(_new(loaded).values())
+                pixels = [decoded.pixels for decoded in _new(loaded).values()]
                 embedding = self._embedding.submit(self._model.embed, np.stack(pixels)) if pixels else None
                 # Only now, with the model at work on this batch, wait for the one before it.
                 if waiting:
@@ -101,7 +100,7 @@ class Ingest:
         """Those that are not recorded as they are now; the others are counted."""
         present = {item.path: item for item in batch if isinstance(item, files.Found)}
         tally.failed += [item for item in batch if isinstance(item, Failure)]
-        for file in self._store.files_at(list(present)):
+        for file in self._store.described_at(list(present)):
             if present[file.path][1:] == (file.bytes, file.mtime_ns):
                 del present[file.path]
                 tally.unchanged += 1
@@ -118,7 +117,7 @@ class Ingest:
             data, sha256 = files.read(found.path, LARGEST_FILE)
         except OSError as error:
             return _Loaded(found, failure=Failure(found.path, files.reason(error)))
-        if self._store.image_id(sha256) is not None:
+        if self._store.is_described(sha256):
             return _Loaded(found, sha256)
         try:
             return _Loaded(found, sha256, self._model.decode(data))
@@ -132,8 +131,8 @@ class Ingest:
         with self._store.transaction():
             if embedding:
                 self._model.begin()
-            for image, vector in zip(_new(loaded), vectors, strict=True):
-                self._store.add_image(image, vector)
+            for (image, decoded), vector in zip(_new(loaded).items(), vectors, strict=True):
+                self._store.add_image(image, vector, decoded.digest, decoded.description)
             lost = [item.found for item in loaded if not self._record_file(item, tally)]
             failures = [item.failure for item in loaded if item.failure]
             tally.failed += failures
@@ -161,10 +160,10 @@ class Ingest:
         return True
 
 
-def _new(loaded: list[_Loaded]) -> dict[Image, Pixels]:
-    """The images to embed with their pixels, each content once."""
+def _new(loaded: list[_Loaded]) -> dict[Image, Decoded]:
+    """The images to embed, each content once."""
     return {
-        Image(0, item.sha256, item.decoded.width, item.decoded.height, item.found.bytes): item.decoded.pixels
+        Image(0, item.sha256, item.decoded.width, item.decoded.height, item.found.bytes): item.decoded
         for item in loaded
         if item.decoded
     }

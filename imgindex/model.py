@@ -63,28 +63,29 @@ class IndexModel:
     def begin(self) -> None:
         """In the transaction of the first images: their model is the index's for life."""
         if self._store.model() is None:
-            self._store.set_model(self._loaded().info)
+            self._store.set_model(self.loaded().info)
         self.check()  # another process may have begun it with another model since this one was loaded
 
     def decode(self, data: bytes) -> Decoded:
         """A file's bytes -> upright pixels of the model's input size. Raises UnreadablePictureError."""
-        size = self._loaded().info.input_size
+        info = self._store.model() or self.loaded().info
         with self._lock:
             if self._decoder is None:
-                self._decoder = Decoder(size, workers=READERS)
+                self._decoder = Decoder(info.input_size, workers=READERS)
         return self._decoder.decode(data)
 
     def embed(self, pixels: Pixels) -> Floats:
         """(N, S, S, 3) uint8 RGB -> (N, D) embeddings. Raises WeightsError when they are not finite."""
-        vectors = self._loaded().embed(pixels)
+        vectors = self.loaded().embed(pixels)
         if not np.isfinite(vectors).all():
             raise WeightsError(
-                f"The model {self._loaded().info.name} gives numbers that are not finite; its weights may be damaged, "
+                f"The model {self.loaded().info.name} gives numbers that are not finite; its weights may be damaged, "
                 "name others with --weights FILE."
             )
         return vectors
 
-    def _loaded(self) -> Embedder:
+    def loaded(self) -> Embedder:
+        """The model, loaded on first use. Raises WeightsError, ModelMismatchError."""
         with self._lock:
             if self._embedder is None:
                 begun = self._store.model()

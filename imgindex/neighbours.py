@@ -1,6 +1,7 @@
 """The derived side of an index: the fitted space and the FAISS file, kept in step with the database."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,16 +23,21 @@ WITNESSES = 16  # newest images by which a file knows its database again
 WORTH_SAVING = 0.01  # share of changed vectors; fewer are caught up quicker than the file is written
 
 
-class Neighbours:
-    """Finds the images nearest to an embedding. Not thread-safe."""
+Project = Callable[[Floats, Space | None], Floats]
 
-    def __init__(self, store: Store, file: Path) -> None:
+
+class Neighbours:
+    """Finds the images nearest to an embedding, as `project` of `space` compares them. Not thread-safe."""
+
+    def __init__(self, store: Store, file: Path, project: Project) -> None:
         self._store = store
         self._file = file
+        self._compare = project
         self._index = VectorIndex()
         self._space: Space | None = None
         self._state: State | None = None  # of the database, as far as _index has followed it
         self._unsaved = 0
+        self._newest = 0  # id of an image; those after it are not in _index yet
 
     def search(self, vectors: Floats, k: int) -> tuple[Ids, Floats]:
         """(N, D) embeddings -> (N, K) image ids, best first, and similarities in 0 .. 1; missing ids are -1.
@@ -45,8 +51,17 @@ class Neighbours:
                 self.save()
             except StorageError as error:  # the answer does not depend on it
                 log.warning("%s", error)
-        ids, cosines = self._index.search(self._comparable(vectors, self._space), k)
+        ids, cosines = self._index.search(self.project(vectors, self._space), k)
         return ids, spaces.similarity(cosines, self._space)
+
+    def nearest(self, vectors: Floats, k: int) -> tuple[Ids, Floats]:
+        """As `search`, but cosines; of the database as this thread's transaction sees it."""
+        self._catch_up()
+        return self._index.search(self.project(vectors, self._space), k)
+
+    def nearer(self, vectors: Floats, ids: Ids, floors: Floats) -> tuple[Ids, Ids, Floats]:
+        """Whose nearest would these become? See VectorIndex.nearer. After `nearest`, in the same transaction."""
+        return self._index.nearer(self.project(vectors, self._space), ids, floors)
 
     def fit_if_due(self, images: int, growth: float) -> None:
         """Fit the compare space (again) when a collection of so many images has outgrown it by that factor."""
@@ -71,20 +86,25 @@ class Neighbours:
             return False
         if self._state is None or self._state.space != state.space:
             self._open(state)
-        ids, held = self._store.image_ids(), self._index.ids()
-        gone = np.setdiff1d(held, ids, assume_unique=True)
-        new = np.setdiff1d(ids, held, assume_unique=True)
+            ids, held = self._store.image_ids(), self._index.ids()
+            gone = np.setdiff1d(held, ids, assume_unique=True)
+            new = np.setdiff1d(ids, held, assume_unique=True)
+            self._newest = int(ids[-1]) if len(ids) else 0
+        else:
+            gone = self._store.removed_since(self._state.generation)
+            new = self._store.image_ids(after=self._newest)
+            self._newest = int(new[-1]) if len(new) else self._newest
         self._index.delete(gone)
         for part, vectors in self._store.scan(new):
-            self._index.upsert(part, self._comparable(vectors, self._space))
+            self._index.upsert(part, self.project(vectors, self._space))
         self._state = state
         self._unsaved += len(gone) + len(new)
-        return self._unsaved > WORTH_SAVING * len(ids)
+        return self._unsaved > WORTH_SAVING * len(self._index)
 
-    @staticmethod
-    def _comparable(vectors: Floats, space: Space | None) -> Floats:
+    def project(self, vectors: Floats, space: Space | None) -> Floats:
+        """(N, D) embeddings -> (N, C) unit vectors."""
         with np.errstate(over="ignore", invalid="ignore"):  # numbers of a damaged database
-            return spaces.likeness(vectors, space)
+            return self._compare(vectors, space)
 
     def save(self) -> None:
         """Write the file; the database is the truth, so a file that another process writes now is as good."""
@@ -132,7 +152,7 @@ class Neighbours:
         if not len(known):
             return 0
         held = spaces.unit(held[order[np.isin(ids[order], known)]])
-        cosines = np.einsum("nd,nd->n", held, self._comparable(vectors, self._store.space(state.space)))
+        cosines = np.einsum("nd,nd->n", held, self.project(vectors, self._store.space(state.space)))
         return int((~(cosines >= 0.99)).sum())  # also where it is no number
 
     def _open(self, state: State) -> None:

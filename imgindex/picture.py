@@ -3,6 +3,7 @@
 Imports nothing else of imgindex, and OpenCV's faults are the process's.
 """
 
+import hashlib
 import re
 import struct
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+_DIGESTED = 100_000_000  # bytes; digesting more would cost too much of the time that a picture has
 _STRIP = 256  # rows that are composited at a time, so that the copies stay small
 
 Array = npt.NDArray[Any]
@@ -62,6 +64,17 @@ class Picture:
         """Width and height of the upright original."""
         width, height = self.full
         return (height, width) if self.turn[0] % 2 else (width, height)
+
+    def digest(self) -> bytes:
+        """32 bytes, the same for the same pixels in another lossless file; zeros for a large picture."""
+        if self.stored.nbytes > _DIGESTED:
+            return bytes(32)
+        grey = self.stored.ndim == 2 and self.stored.dtype in (np.uint8, np.uint16)  # what a PNG keeps, but not a BMP
+        colours = cv2.cvtColor(self.stored, cv2.COLOR_GRAY2BGR) if grey else self.stored
+        stored = np.ascontiguousarray(colours[..., :3] if colours.ndim == 3 else colours)
+        digest = hashlib.blake2b(stored.data, digest_size=32)
+        digest.update(repr((stored.shape, stored.dtype.str, self.white, self.linear, self.turn, self.full)).encode())
+        return digest.digest()
 
     def rgb(self, width: int, height: int) -> npt.NDArray[np.uint8]:
         """The upright picture squashed to (height, width, 3), RGB, 8 bit."""

@@ -6,6 +6,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+Sha256 = bytes  # 32 of them
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -27,7 +29,7 @@ class Decoded:
     pixels: npt.NDArray[np.uint8]  # (size, size, 3), RGB
     width: int  # pixels of the upright original
     height: int
-    sha256: bytes  # of the decoded pixels and their size; the same for the same picture in another lossless file
+    digest: bytes  # 32 bytes, the same for the same pixels in another lossless file; zeros for a large picture
     description: bytes  # its local features, as `features.describe` gives them
 
 
@@ -155,7 +157,7 @@ class Copy:
     height: int
     bytes: int
     mtime_ns: int
-    sha256: bytes
+    sha256: Sha256
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Records -> JSON, and words and tables for a terminal."""
+"""Records -> words and tables for a terminal."""
 
 import dataclasses
 import os
@@ -6,20 +6,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from imgindex.calibrate import Calibration
+from imgindex.clean import Cleaned, Plan, Undone
 from imgindex.embed import Availability
-from imgindex.records import Added, File, Neighbour, Removed, Similar
+from imgindex.exports import utf8
+from imgindex.records import Added, Duplicates, Group, Neighbour, Removed, Report
 
 LISTED = 10  # lines of a list that a terminal shows
-
-
-def added_json(added: Added) -> dict[str, Any]:
-    failed = [{"path": failure.path, "reason": failure.reason} for failure in added.failed]
-    return {**dataclasses.asdict(added), "failed": failed, "seconds": round(added.seconds, 3)}
-
-
-def similar_json(similar: Similar) -> dict[str, Any]:
-    results = [{**dataclasses.asdict(hit), "similarity": round(hit.similarity, 4)} for hit in similar.results]
-    return {"query": {"id": similar.id, "path": similar.path}, "results": results}
+_ALL = "--json, --csv or --html FILE shows all"
 
 
 def shown(path: str) -> str:
@@ -31,8 +25,7 @@ def shown(path: str) -> str:
 
 def printable(text: str) -> str:
     """Text on one line of a terminal, whatever bytes and controls it has."""
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in utf8(text))
 
 
 def added_text(added: Added, missing: Sequence[str] = ()) -> str:
@@ -85,17 +78,6 @@ def similar_table(results: Sequence[Neighbour]) -> Any:
     return table
 
 
-def copies_table(groups: Sequence[Sequence[File]]) -> Any:
-    """A rich table of files with the same bytes, a block a group."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("id", "same bytes", box=None, header_style="dim")
-    for group in groups:
-        table.add_row(Text(str(group[0].image)), Text("\n".join(shown(file.path) for file in group)))
-    return table
-
-
 def models_table(models: Sequence[Availability]) -> Any:
     """A rich table: each model, its dimension, and where its weights are."""
     from rich.table import Table
@@ -108,5 +90,161 @@ def models_table(models: Sequence[Availability]) -> Any:
     return table
 
 
+def duplicates_text(duplicates: Duplicates) -> Any:
+    """A rich text: the groups, the file to keep first and why, then what they amount to."""
+    from rich.text import Text
+
+    text = Text()
+    for group in duplicates.groups[:LISTED]:
+        text.append(f"Group {group.id}", "bold").append(f": {_files(len(group.files))}, {held_by(group)}\n")
+        if group.loose:
+            text.append(f"  ! {LOOSE}\n", "yellow")
+        sizes = [(f"{copy.width} x {copy.height}", human(copy.bytes)) for copy in group.files[:LISTED]]
+        wide, heavy = (max(map(len, column)) for column in zip(*sizes, strict=True))
+        for place, (copy, (pixels, size)) in enumerate(zip(group.files, sizes, strict=False)):
+            text.append("        " if place else "  keep  ", "green")
+            text.append(f"{pixels:{wide}}  {size:>{heavy}}  {shown(copy.path)}")
+            text.append("\n" if place else f"  ({group.why})\n", "dim")
+        if len(group.files) > LISTED:
+            text.append(f"        and {len(group.files) - LISTED} more files\n")
+        text.append("\n")
+    if len(duplicates.groups) > LISTED:
+        text.append(f"and {_count(len(duplicates.groups) - LISTED, 'more group')}; {_ALL}\n\n")
+    return text.append("\n".join(duplicates_sentences(duplicates)))
+
+
+def report_text(report: Report) -> Any:
+    """A rich text: how much is redundant, where, and what is new."""
+    from rich.text import Text
+
+    text = Text("\n".join(report_sentences(report)))
+    folders = [folder for folder in report.folders if folder.redundant]
+    if folders:
+        text.append("\n\n copies    files        share  folder", "dim")
+    for folder in folders[:LISTED]:
+        share = percent(folder.percent)
+        text.append(f"\n{folder.redundant:7}  {folder.files:7}  {share:>11}  {shown(folder.path)}")
+    if len(folders) > LISTED:
+        text.append(f"\nand {_count(len(folders) - LISTED, 'more folder')} with copies; {_ALL}")
+    return text
+
+
+def plan_text(plan: Plan, file: str) -> str:
+    """What a clean would do, and how to have it done."""
+    verb = {"trash": "would go to the trash", "quarantine": "would go to the quarantine"}.get(
+        plan.how, "would become hard links"
+    )
+    size = human(sum(step.bytes for step in plan.steps))
+    steps = [f"{shown(step.path)}  (keeping {shown(step.keep)})" for step in plan.steps]
+    next_ = f"Nothing was moved. The plan is in {shown(file)}; imgindex clean --apply does it, --undo takes it back."
+    return "\n".join(
+        [
+            *_listed(f"Files that {verb}:", steps),
+            *_listed("Left alone:", [f"{shown(path)}: {why}" for path, why in plan.skipped]),
+            f"{_files(len(steps))} {verb}, {size}.",
+            next_ if steps else "There is nothing to do.",
+        ]
+    )
+
+
+def cleaned_text(cleaned: Cleaned) -> str:
+    """What a clean did."""
+    return "\n".join(
+        [
+            *_listed("Left alone:", [f"{shown(path)}: {why}" for path, why in cleaned.skipped]),
+            f"{_files(len(cleaned.done))} put away, {human(cleaned.freed)}; imgindex clean --undo brings all back.",
+        ]
+    )
+
+
+def undone_text(undone: Undone) -> str:
+    """What was brought back."""
+    back = f"{_files(len(undone.restored))} brought back; imgindex sync makes the index know them again."
+    failed = _listed("Not brought back:", [f"{shown(path)}: {why}" for path, why in undone.failed])
+    return "\n".join([*failed, back if undone.restored or failed else "There is nothing to bring back."])
+
+
+def calibration_table(calibration: Calibration) -> Any:
+    """A rich table: which share of the photos was found by each edit of it."""
+    from rich.table import Table
+
+    table = Table("edit", "found", box=None, header_style="dim", caption=calibration.sentence(), caption_justify="left")
+    for edit in calibration.by_edit:
+        table.add_row(edit, percent(100 * calibration.recall_of(edit)))
+    return table
+
+
+LOOSE = "Held together by one pair: look at it"
+
+
+def held_by(group: Group) -> str:
+    """What makes the files of a group one picture."""
+    if not group.weakest:
+        return "the same bytes"
+    return f"the same picture, weakest pair {group.weakest.score:.0%} (images {group.weakest.a} and {group.weakest.b})"
+
+
+def duplicates_sentences(duplicates: Duplicates) -> list[str]:
+    """How much is redundant, what is alike, and how far to trust that."""
+    sentences = [_share(duplicates, len(duplicates.groups))]
+    if duplicates.alike:
+        pairs = "1 pair is" if len(duplicates.alike) == 1 else f"{len(duplicates.alike)} pairs are"
+        sentences.append(f"{pairs} only alike: the same scene, as in a burst, not the same picture; not counted.")
+    return [*sentences, duplicates.calibration]
+
+
+def report_sentences(report: Report) -> list[str]:
+    """How much is redundant, what changed since the report before, and how far to trust that."""
+    since = report.since_last
+    changed = "This is the first report."
+    if since:
+        changes = ", ".join(_ids(ids, what) for what in ("new", "gone", "grown") if (ids := getattr(since, what)))
+        changed = f"Since the report of {when(since.created)}: {changes or 'no group is new, gone or grown'}."
+    return [
+        f"{when(report.created)}: {_files(report.files)} of {report.images} different images.",
+        _share(report, report.groups),
+        changed,
+        report.calibration,
+    ]
+
+
+def _share(of: Duplicates | Report, groups: int) -> str:
+    if not of.files:
+        return "The index is empty; imgindex add FOLDER takes pictures in."
+    if not groups:
+        return f"No copies: none of the {_files(of.files)} shows the same picture as another one."
+    are = "is a copy" if of.redundant == 1 else "are copies"
+    share = f"{of.redundant} of {_files(of.files)} ({percent(of.percent)})"
+    return f"{share} {are} of another one, in {_count(groups, 'group')}."
+
+
+def _ids(ids: Sequence[int], what: str) -> str:
+    more = ", ..." if len(ids) > LISTED else ""
+    return f"{_count(len(ids), 'group')} {what} ({', '.join(map(str, ids[:LISTED]))}{more})"
+
+
+def percent(value: float) -> str:
+    """A percentage with one decimal; what is little is not called none."""
+    return "under 0.1%" if 0 < value < 0.1 else f"{value:.1f}%"
+
+
+def human(size: float) -> str:
+    """Bytes as a person says them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def when(created: str) -> str:
+    """ISO 8601 in UTC, to the minute."""
+    return f"{created[:16].replace('T', ' ')} UTC"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count} files"
+    return _count(count, "file")

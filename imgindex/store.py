@@ -24,10 +24,10 @@ class Store:
     """An index's database. Usable from several threads and processes at once; raises as `Database` does."""
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(path)
-        self._rows, self._write = self._database.rows, self._database.write
-        self.transaction = self._database.transaction
-        self.close = self._database.close
+        self.database = Database(path)
+        self._rows, self._write = self.database.rows, self.database.write
+        self.transaction = self.database.transaction
+        self.close = self.database.close
 
     # What the index was made with
 
@@ -76,21 +76,26 @@ class Store:
         rows = self._rows("SELECT id FROM images WHERE sha256 = ?", [sha256])
         return int(rows[0][0]) if rows else None
 
+    def is_described(self, sha256: bytes) -> bool:
+        """Whether there is nothing left to learn of this content; older versions kept no local features."""
+        return bool(self._rows("SELECT 1 FROM images JOIN features ON image = id WHERE sha256 = ?", [sha256]))
+
     def image(self, image: int) -> Image | None:
         rows = self._rows("SELECT id, sha256, width, height, bytes FROM images WHERE id = ?", [image])
         return Image(*rows[0]) if rows else None
 
-    def add_image(self, image: Image, vector: Floats) -> int:
-        """Record a content and its embedding; returns its id, also when another process was faster."""
+    def add_image(self, image: Image, vector: Floats, digest: bytes, description: bytes) -> int:
+        """Record a content, its embedding and its local features; returns its id, also when another was faster."""
         with self.transaction():
             known = self.image_id(image.sha256)
-            if known is not None:
-                return known
-            self._write("INSERT INTO images (sha256, width, height, bytes) VALUES (?, ?, ?, ?)", [astuple(image)[1:]])
-            new = self.image_id(image.sha256)
-            assert new is not None
-            self._write("INSERT INTO vectors VALUES (?, ?)", [(new, vector.astype(VECTOR).tobytes())])
-            return new
+            if known is None:
+                columns = "INSERT INTO images (sha256, width, height, bytes) VALUES (?, ?, ?, ?)"
+                self._write(columns, [astuple(image)[1:]])
+                known = self.image_id(image.sha256)
+                assert known is not None
+                self._write("INSERT INTO vectors VALUES (?, ?)", [(known, vector.astype(VECTOR).tobytes())])
+            self._write("INSERT OR IGNORE INTO features VALUES (?, ?, ?)", [(known, digest, description)])
+            return known
 
     def put_file(self, file: File) -> None:
         """Point a path at its image; an image that loses its last path goes."""
@@ -120,6 +125,10 @@ class Store:
         """The recorded ones among these paths."""
         return self._at(File, "SELECT path, image, bytes, mtime_ns FROM files", paths)
 
+    def described_at(self, paths: Sequence[str]) -> list[File]:
+        """The recorded ones among these paths of whose images there is nothing left to learn."""
+        return self._at(File, "SELECT path, image, bytes, mtime_ns FROM files JOIN features USING (image)", paths)
+
     def files_of(self, images: Sequence[int]) -> list[File]:
         """All paths of these images, by image and path."""
         return [
@@ -143,11 +152,6 @@ class Store:
                 [start, end],
             )
         ]
-
-    def copies(self) -> list[list[File]]:
-        """Groups of files with the same bytes, the largest group first."""
-        rows = self._rows("SELECT image FROM files GROUP BY image HAVING count(*) > 1 ORDER BY count(*) DESC, image")
-        return [self.files_of(row) for row in rows]
 
     def failures_at(self, paths: Sequence[str], decoder: str) -> list[Failure]:
         """What this decoder could not read among these paths."""
@@ -188,9 +192,15 @@ class Store:
 
     # Vectors
 
-    def image_ids(self) -> Ids:
-        """(N,) ids of all images with a vector, ascending."""
-        return np.array([row[0] for row in self._rows("SELECT image FROM vectors ORDER BY image")], np.int64)
+    def image_ids(self, *, after: int = 0) -> Ids:
+        """(N,) ids of all images with a vector, ascending; or of those that came after one."""
+        rows = self._rows("SELECT image FROM vectors WHERE image > ? ORDER BY image", [after])
+        return np.array([row[0] for row in rows], np.int64)
+
+    def removed_since(self, generation: int) -> Ids:
+        """(N,) ids of images that are gone since the database was in this generation, and some gone before."""
+        rows = self._rows("SELECT image FROM removals WHERE generation >= ?", [generation])
+        return np.array([row[0] for row in rows], np.int64)
 
     def vectors(self, images: Sequence[int]) -> tuple[Ids, Floats]:
         """(N,) ids ascending and (N, D) embeddings of those that are whole."""
@@ -231,6 +241,10 @@ class Store:
         for sql, sentence in (  # each sees one moment of the database, however fast others write
             ("SELECT id FROM images WHERE id NOT IN (SELECT image FROM vectors)", "has no embedding"),
             ("SELECT id FROM images WHERE id NOT IN (SELECT image FROM files)", "has no file"),
+            (
+                "SELECT id FROM images WHERE id NOT IN (SELECT image FROM features)",
+                "has no local features, so its copies cannot be proven; imgindex sync adds them",
+            ),
             (
                 "SELECT image FROM vectors WHERE length(vector) <> coalesce((SELECT 4 * dimension FROM model), 0)",
                 "has an embedding of another length",

@@ -19,6 +19,7 @@ Ids = npt.NDArray[np.int64]
 # recall@10 of .99 against exact search: tests/benchmarks/README.md.
 EXACT_UP_TO = 200_000
 VISITED = 1 / 4
+REACH = 1_000
 LENGTH = struct.Struct("<Q")  # of the stamp; then comes the SHA-256 of all before
 
 
@@ -71,6 +72,25 @@ class VectorIndex:
         cosines, ids = self._index.search(np.ascontiguousarray(vectors), k, params=parameters)
         return ids, cosines
 
+    def nearer(self, vectors: Floats, ids: Ids, floors: Floats) -> tuple[Ids, Ids, Floats]:
+        """Whose nearest would these become? The rows of `vectors`, the ids they come near to, and the cosines.
+
+        (N,) `ids`, ascending, each have a floor (N,), which a cosine must exceed; ids without one are left out. In an
+        inverted file, among the REACH nearest of each vector only.
+        """
+        found: list[tuple[Ids, Ids, Floats]] = []
+        if self._lists() is None:
+            for part, held in self._parts():
+                cosines = vectors @ held.T
+                rows, columns = np.nonzero(cosines > _floor_of(part, ids, floors))
+                found.append((rows, part[columns], cosines[rows, columns]))
+        else:
+            near, cosines = self.search(vectors, REACH)
+            rows, columns = np.nonzero(cosines > _floor_of(near.ravel(), ids, floors).reshape(near.shape))
+            found.append((rows, near[rows, columns], cosines[rows, columns]))
+        rows, hits, cosines = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+        return rows, hits, cosines
+
     def ids(self) -> Ids:
         """(N,) all ids, ascending."""
         import faiss
@@ -84,10 +104,7 @@ class VectorIndex:
         import faiss
 
         if (lists := self._lists()) is None:
-            ids = faiss.vector_to_array(self._index.id_map)
-            for start in range(0, len(ids), 65_536):
-                part = ids[start : start + 65_536]
-                yield part, self._index.index.reconstruct_n(start, len(part))
+            yield from ((ids, held.copy()) for ids, held in self._parts())
             return
         for number in range(lists.nlist):
             ids = _list_ids(lists, number)
@@ -95,6 +112,16 @@ class VectorIndex:
             for offset, row in enumerate(rows):
                 lists.reconstruct_from_offset(number, offset, faiss.swig_ptr(row))
             yield ids, rows
+
+    def _parts(self) -> Iterator[tuple[Ids, Floats]]:
+        """Ids and vectors of an exact index, without copying the vectors: read them at once."""
+        import faiss
+
+        ids = faiss.vector_to_array(self._index.id_map)
+        flat: Any = faiss.downcast_index(self._index.index)
+        held = faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d).reshape(flat.ntotal, flat.d)
+        for start in range(0, len(ids), 65_536):
+            yield ids[start : start + 65_536], held[start : start + 65_536]
 
     def _lists(self) -> Any:
         """The inverted file, None while the index is exact."""
@@ -170,6 +197,14 @@ class VectorIndex:
         index = cls.__new__(cls)
         index._index = faiss.deserialize_index(body[:start])
         return index, json.loads(body[start:end].tobytes())
+
+
+def _floor_of(wanted: Ids, ids: Ids, floors: Floats) -> Floats:
+    """The floors of some ids, infinite for those that have none."""
+    at = np.searchsorted(ids, wanted).clip(max=max(len(ids) - 1, 0))
+    if not len(ids):
+        return np.full(len(wanted), np.inf, np.float32)
+    return np.where(ids[at] == wanted, floors[at], np.float32(np.inf))
 
 
 def _exact(dimension: int) -> Any:

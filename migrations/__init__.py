@@ -45,23 +45,29 @@ def m001_images(db: Database) -> None:
 def m002_duplicates(db: Database) -> None:
     """What proves that two images show the same picture, what a person said of it, and what was done about it."""
     for statement in (
-        # Local features, and the SHA-256 of the pixels: two files may hold the same picture in other bytes.
+        # Local features, and a digest of the pixels: two files may hold the same picture in other bytes.
         """CREATE TABLE features (
             image INTEGER PRIMARY KEY REFERENCES images(id) ON DELETE CASCADE,
             pixels BLOB NOT NULL, description BLOB NOT NULL)""",
         "CREATE INDEX features_pixels ON features(pixels)",
-        # Each image's nearest in one compare space, and how near the farthest of them is. An image without such a list
-        # in the newest space is still to be looked at.
+        # Each image's nearest in one compare space (-1: still to be looked for), how near the farthest of them is, and
+        # whether all of them have a verdict.
         """CREATE TABLE lists (
             image INTEGER PRIMARY KEY REFERENCES images(id) ON DELETE CASCADE,
-            space INTEGER NOT NULL, radius REAL NOT NULL)""",
+            space INTEGER NOT NULL, radius REAL NOT NULL, proven INTEGER NOT NULL)""",
+        "CREATE INDEX lists_space ON lists(space)",
+        "CREATE INDEX lists_open ON lists(image) WHERE NOT proven",
         """CREATE TABLE nearest (
             image INTEGER NOT NULL REFERENCES images(id) ON DELETE CASCADE,
             other INTEGER NOT NULL REFERENCES images(id) ON DELETE CASCADE,
             cosine REAL NOT NULL, PRIMARY KEY (image, other)) WITHOUT ROWID""",
         "CREATE INDEX nearest_other ON nearest(other)",
         """CREATE TRIGGER images_leave_lists BEFORE DELETE ON images
-            BEGIN DELETE FROM lists WHERE image IN (SELECT image FROM nearest WHERE other = OLD.id); END""",
+            BEGIN UPDATE lists SET space = -1 WHERE image IN (SELECT image FROM nearest WHERE other = OLD.id); END""",
+        # `lists` counts changes of lists, so that an open index knows whether it holds their radii.
+        "ALTER TABLE state ADD COLUMN lists INTEGER NOT NULL DEFAULT 0",
+        """CREATE TRIGGER lists_spoilt AFTER UPDATE OF space ON lists WHEN NEW.space = -1
+            BEGIN UPDATE state SET lists = lists + 1; END""",
         # A verdict depends on its two images only, so it is kept when they are not near any more. kind 'none': looked
         # at, and nothing proven.
         """CREATE TABLE pairs (
@@ -72,6 +78,12 @@ def m002_duplicates(db: Database) -> None:
             PRIMARY KEY (a, b), CHECK (a < b)) WITHOUT ROWID""",
         "CREATE INDEX pairs_b ON pairs(b)",
         "CREATE INDEX pairs_proven ON pairs(kind) WHERE kind <> 'none'",
+        # Older versions kept no features; once an image has them, it is looked at again.
+        """CREATE TRIGGER features_come AFTER INSERT ON features BEGIN
+            DELETE FROM pairs WHERE a = NEW.image OR b = NEW.image;
+            UPDATE lists SET space = -1 WHERE image IN (SELECT image FROM nearest WHERE other = NEW.image);
+            INSERT OR REPLACE INTO lists VALUES (NEW.image, -1, -2, 0);
+        END""",
         # So that an open index learns of vectors that went without reading all ids.
         "CREATE TABLE removals (image INTEGER PRIMARY KEY, generation INTEGER NOT NULL)",
         "CREATE INDEX removals_generation ON removals(generation)",
@@ -90,12 +102,13 @@ def m002_duplicates(db: Database) -> None:
             id INTEGER PRIMARY KEY AUTOINCREMENT, created TEXT NOT NULL, images INTEGER NOT NULL, files INTEGER NOT NULL,
             redundant INTEGER NOT NULL, groups TEXT NOT NULL)""",
         """CREATE TABLE calibrations (
-            id INTEGER PRIMARY KEY AUTOINCREMENT, created TEXT NOT NULL, images INTEGER NOT NULL, space INTEGER NOT NULL,
-            result TEXT NOT NULL)""",
+            id INTEGER PRIMARY KEY AUTOINCREMENT, created TEXT NOT NULL, images INTEGER NOT NULL,
+            sentence TEXT NOT NULL, result TEXT NOT NULL)""",
         # What `clean` does to files, written before it is done.
         """CREATE TABLE ledger (
             id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, created TEXT NOT NULL, path TEXT NOT NULL,
-            sha256 BLOB NOT NULL, kept TEXT NOT NULL, action TEXT NOT NULL, target TEXT NOT NULL,
+            sha256 BLOB NOT NULL, bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, mode INTEGER NOT NULL,
+            kept TEXT NOT NULL, action TEXT NOT NULL, target TEXT NOT NULL,
             state TEXT NOT NULL CHECK (state IN ('begun', 'done', 'undone', 'failed')), note TEXT NOT NULL)""",
         "CREATE INDEX ledger_state ON ledger(state)",
     ):

@@ -25,6 +25,7 @@ import sklearn.decomposition  # noqa: E402, F401
 
 from imgindex import ImageIndex, NotIndexedError, cli, model, neighbours, report, space  # noqa: E402, F401
 from imgindex.database import sqlite3  # noqa: E402
+from imgindex.features import describe  # noqa: E402
 from imgindex.records import Decoded  # noqa: E402
 from imgindex.store import Store  # noqa: E402
 from imgindex.vectors import VectorIndex  # noqa: E402
@@ -49,7 +50,7 @@ class InlineDecoder:
     def decode(self, data: bytes) -> Decoded:
         pixels = cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
         small = cv2.resize(pixels, (self._size, self._size), interpolation=cv2.INTER_AREA)
-        return Decoded(small, pixels.shape[1], pixels.shape[0])
+        return Decoded(small, pixels.shape[1], pixels.shape[0], bytes(32), describe(pixels))
 
     def close(self) -> None:
         pass

@@ -431,7 +431,7 @@ def test_a_damaged_database_is_a_sentence(whole, pictures, seed):
     file.write_bytes(data)
     queries: list[Callable[[ImageIndex], Any]] = [
         lambda index: index.similar(7),
-        lambda index: index.exact_copies(),
+        lambda index: index.duplicates(),
         lambda index: index.check(),
         lambda index: index.missing(),
         lambda index: index.remove([8]),

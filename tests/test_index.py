@@ -54,7 +54,9 @@ def test_a_second_path_is_recorded_without_embedding(index, photos, embedder):
     assert index.add([photos]).added == 1
     assert counts(index) == (5, 6)
     assert embedder.embedded == 5
-    assert [[Path(file.path).name for file in group] for group in index.exact_copies()] == [["0.png", "copy.png"]]
+    (group,) = index.duplicates().groups
+    assert [Path(file.path).name for file in group.files] == ["0.png", "copy.png"]
+    assert group.kind == "exact"
 
 
 def test_copies_in_one_batch_are_one_image(index, photos):

@@ -1,0 +1,228 @@
+"""Neighbours propose, geometry proves: keeps every image's nearest and what was proven of them in the database.
+
+Candidates are pairs of which one image is among the other's NEAREST in the compare space. That depends on the images
+and the space only, so the groups do not depend on the order in which images came and went; and an image that is added
+or removed concerns only those near it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from imgindex import duplicates
+from imgindex.evidence import Evidence, Near
+from imgindex.features import Described, parse
+from imgindex.geometry import prove
+from imgindex.neighbours import Neighbours
+from imgindex.records import Copy, Group, Pair
+from imgindex.store import Store
+from imgindex.vectors import VectorIndex
+
+Floats = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+Progress = Callable[[int, int], None]
+
+NEAREST = 15  # candidates that an image proposes; measured in tests/benchmarks/README.md
+PART = 256  # images that are looked at in one transaction
+PARSED = 4_096  # descriptions that are held ready, of 90 KB each
+
+
+class Copies:
+    """Finds and keeps proven pairs. Not thread-safe."""
+
+    def __init__(self, store: Store, evidence: Evidence, near: Neighbours, executor: Executor | None = None) -> None:
+        self._store = store
+        self._evidence = evidence
+        self._near = near
+        self._executor = executor
+        self._radii: dict[int, float] = {}
+        self._seen: tuple[int, int] | None = None  # space and changes for which _radii holds
+
+    def follow(self) -> None:
+        """Look at all images that have come, or whose nearest have gone, since the last time."""
+        if self._evidence.unlisted(self._store.state().space, 1):
+            self._near.follow()  # most of the work, outside of the transactions that follow
+            while self._propose():
+                pass
+        while self._prove():
+            pass
+
+    def _propose(self) -> bool:
+        """List the nearest of some images, and enter these into the lists of others. Returns whether there were any."""
+        evidence = self._evidence
+        with self._store.transaction():
+            space = self._store.state().space
+            images = evidence.unlisted(space, PART)
+            if not images:
+                return False
+            ids, vectors = self._store.vectors(images)
+            lists: dict[int, Near] = {image: [] for image in images}
+            if len(ids):
+                lists |= self._own(ids, vectors)
+                lists |= self._others(space, ids, vectors)
+            radii = {image: _radius(near) for image, near in lists.items()}
+            self._know_radii(space)
+            evidence.put_lists(space, lists, radii)
+            seen = space, evidence.changes()
+        self._radii |= radii
+        self._seen = seen
+        return True
+
+    def _own(self, ids: Ids, vectors: Floats) -> dict[int, Near]:
+        near, cosines = self._near.nearest(vectors, NEAREST + 1)
+        return {
+            int(image): [(int(hit), float(c)) for hit, c in zip(*row, strict=True) if hit not in (-1, image)][:NEAREST]
+            for image, *row in zip(ids, near, cosines, strict=True)
+        }
+
+    def _others(self, space: int, ids: Ids, vectors: Floats) -> dict[int, Near]:
+        """The changed lists of images that were listed before."""
+        self._know_radii(space)
+        known = np.array(sorted(self._radii.keys() - set(ids.tolist())), np.int64)
+        floors = np.array([self._radii[image] for image in known.tolist()], np.float32)
+        rows, hits, cosines = self._near.nearer(vectors, known, floors)
+        lists = self._evidence.nearest({int(hit) for hit in hits})
+        for row, hit, cosine in zip(rows, hits, cosines, strict=True):
+            entry = (int(ids[row]), float(cosine))
+            if entry[0] not in (other for other, _ in lists[int(hit)]):
+                lists[int(hit)].append(entry)
+        return {image: sorted(near, key=lambda entry: (-entry[1], entry[0]))[:NEAREST] for image, near in lists.items()}
+
+    def _know_radii(self, space: int) -> None:
+        seen = space, self._evidence.changes()
+        if self._seen != seen:
+            images, radii = self._evidence.radii(space)
+            self._radii = dict(zip(images.tolist(), radii.tolist(), strict=True))
+            self._seen = seen
+
+    def _prove(self) -> bool:
+        """Give a verdict on some of the pairs that have none. Returns whether there were any lists to do."""
+        images, pairs = self._evidence.unproven(PART)
+        if not images:
+            return False
+        self._evidence.put_verdicts(images, self._verdicts(pairs))
+        return True
+
+    def _verdicts(self, pairs: list[tuple[int, int]]) -> dict[tuple[int, int], Pair | None]:
+        descriptions = self._evidence.descriptions({image for pair in pairs for image in pair})
+        return prove_all(descriptions, pairs)
+
+    # Groups
+
+    def groups(self, order: tuple[str, ...]) -> tuple[list[Group], list[Pair]]:
+        """All groups as the evidence stands, each with the id it had; and the pairs of the same scene."""
+        evidence = self._evidence
+        with evidence.transaction():
+            found = evidence.pairs()
+            proven = [pair for pair in found if pair.kind == "copy"]
+            files = evidence.copies({image for pair in proven for image in (pair.a, pair.b)})
+            components = _components(proven, files, evidence.different())
+            before = evidence.members()
+            named = duplicates.name(components, before, evidence.next_group())
+            members = {image: number for number, component in named for image in component.images}
+            if members != before:
+                evidence.put_members(members)
+            kept = evidence.keepers()
+        groups = [
+            duplicates.group(
+                number, component, [file for image in component.images for file in files[image]], order, kept
+            )
+            for number, component in named
+        ]
+        alike = [pair for pair in found if pair.kind == "alike" and members.get(pair.a, 0) != members.get(pair.b, -1)]
+        return sorted(groups, key=lambda group: (-len(group.files), group.id)), alike
+
+    # Health
+
+    def problems(self, progress: Progress | None = None) -> list[str]:
+        """Compute lists and verdicts anew from the stored vectors and features; say what differs from those stored."""
+        self.follow()
+        state, ids = self._store.state(), self._store.image_ids()
+        space, fresh = self._store.space(state.space), VectorIndex()
+        for part, vectors in self._store.scan(ids):
+            fresh.upsert(part, self._near.project(vectors, space))
+        verdicts: dict[tuple[int, int], Pair | None] = {}
+        wrong = 0
+        for start in range(0, len(ids), PART):
+            part, vectors = self._store.vectors(ids[start : start + PART].tolist())
+            near, _ = fresh.search(self._near.project(vectors, space), NEAREST + 1)
+            pairs = {
+                (min(image, hit), max(image, hit))
+                for image, hits in zip(part.tolist(), near.tolist(), strict=True)
+                for hit in [hit for hit in hits if hit not in (-1, image)][:NEAREST]
+            }
+            proven = self._verdicts(sorted(pairs - verdicts.keys()))
+            stored = self._evidence.kinds(proven)
+            wrong += sum(stored.get(pair, kind) != kind for pair, kind in _kinds(proven).items())
+            verdicts |= proven
+            if progress:
+                progress(min(start + PART, len(ids)), len(ids))
+        if self._store.state() != state:
+            return []  # another process changed the index meanwhile
+        found = [f"{wrong} pairs are stored with another verdict than they have"] if wrong else []
+        proven_now = [pair for pair in verdicts.values() if pair and pair.kind == "copy"]
+        same = [pair for pair in self._evidence.pairs() if pair.inliers == 0]
+        if self._groups_of(proven_now + same) != self._groups_of(
+            [pair for pair in self._evidence.pairs() if pair.kind == "copy"]
+        ):
+            found.append("The stored groups are not those of a full recomputation")
+        return [f"{text}; imgindex check --full --repair makes them anew." for text in found]
+
+    def _groups_of(self, pairs: list[Pair]) -> set[frozenset[int]]:
+        files = self._evidence.copies({image for pair in pairs for image in (pair.a, pair.b)})
+        return {component.images for component in _components(pairs, files, self._evidence.different())}
+
+    def repair(self) -> None:
+        """Make lists and verdicts anew."""
+        self._evidence.forget()
+        self.follow()
+
+
+def _kinds(verdicts: Mapping[tuple[int, int], Pair | None]) -> dict[tuple[int, int], str]:
+    return {pair: proven.kind if proven else "none" for pair, proven in verdicts.items()}
+
+
+def prove_all(
+    descriptions: Mapping[int, bytes], pairs: Iterable[tuple[int, int]]
+) -> dict[tuple[int, int], Pair | None]:
+    """A verdict for each pair of images (a < b); None where nothing is proven, or one has no features."""
+    ready: OrderedDict[int, Described] = OrderedDict()
+
+    def described(image: int) -> Described:
+        if image not in ready:
+            ready[image] = parse(descriptions[image])
+            if len(ready) > PARSED:
+                ready.popitem(last=False)
+        return ready[image]
+
+    verdicts: dict[tuple[int, int], Pair | None] = {}
+    with threadpool_limits(1):  # the arrays are small: threads would only wait for each other
+        for a, b in pairs:
+            both = a in descriptions and b in descriptions
+            proof = prove(described(a), described(b)) if both else None
+            verdicts[a, b] = Pair(a, b, **vars(proof)) if proof else None
+    return verdicts
+
+
+def _radius(near: Near) -> float:
+    """The cosine that an image must exceed to be among these; -2 while there is room."""
+    return min(cosine for _, cosine in near) if len(near) >= NEAREST else -2.0
+
+
+def _components(
+    pairs: list[Pair], files: Mapping[int, list[Copy]], apart: list[tuple[int, int]]
+) -> list[duplicates.Component]:
+    """What pairs join, and images with several files of their own."""
+    names = {image: copies[0].sha256 for image, copies in files.items()}
+    joined = duplicates.connect(pairs, apart, names)
+    inside = {image for component in joined for image in component.images}
+    single = [
+        duplicates.Component(frozenset([image]), None, False)
+        for image, copies in files.items()
+        if image not in inside and len(copies) > 1
+    ]
+    return joined + single

@@ -1,0 +1,212 @@
+"""What a person does about copies: look, decide, report, clean, calibrate. A part of ImageIndex."""
+
+import os
+import random
+from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from imgindex import clean, files
+from imgindex.clean import Cleaned, Cleaner, Plan, Undone
+from imgindex.copies import Copies
+from imgindex.decode import LARGEST_FILE
+from imgindex.duplicates import order_of
+from imgindex.errors import NotIndexedError, UnreadablePictureError, UsageError
+from imgindex.evidence import Evidence
+from imgindex.ledger import How
+from imgindex.model import IndexModel
+from imgindex.records import Copy, Duplicates, FolderShare, Group, Pair, Report, Since
+from imgindex.store import Store
+
+AnyPath = str | os.PathLike[str]
+Pixels = npt.NDArray[np.uint8]
+Progress = Callable[[int, int], None]
+
+OUTGROWN = 1.5  # a calibration is old when the collection has grown by this since
+NOT_CALIBRATED = "Not calibrated yet: imgindex calibrate measures how well copies of your own photos are found."
+
+
+class Curation:
+    """Everything about copies that an index offers. ImageIndex is one."""
+
+    folder: Path
+    _store: Store
+    _model: IndexModel
+    _evidence: Evidence
+    _copies: Copies
+
+    # Looking
+
+    def duplicates(self, *, keep: Sequence[str] = ()) -> Duplicates:
+        """Groups of files that show the same picture, each with the file to keep first; needs no original file.
+
+        Files are kept by more pixels, then less compression, then age, then the plainer path; `keep` names those of
+        "pixels", "compression", "oldest" and "path" that come before the others. Raises UsageError for another name.
+        """
+        order = order_of(keep)
+        self._copies.follow()
+        with self._store.transaction():
+            groups, alike = self._copies.groups(order)
+            counts = self._store.counts()
+            calibration = self._calibration(counts.images)
+        return Duplicates(
+            tuple(groups), tuple(alike), counts.images, counts.files, _redundant(groups), calibration
+        )  # fmt: skip
+
+    def files_of_pairs(self, pairs: Iterable[Pair]) -> dict[int, Copy]:
+        """One file of each image of some pairs, by the image's id."""
+        found = self._evidence.copies({image for pair in pairs for image in (pair.a, pair.b)})
+        return {image: copies[0] for image, copies in found.items()}
+
+    def thumbnail(self, file: Copy) -> bytes | None:
+        """A JPEG of the file as it is now, squashed to the model's square; None where it cannot be read."""
+        try:
+            pixels = self._model.decode(files.read(file.path, LARGEST_FILE).data).pixels
+        except (OSError, UnreadablePictureError):
+            return None
+        return cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]))[1].tobytes()
+
+    def report(self) -> Report:
+        """What copies amount to, by folder, and what changed since the last report; the next one compares with this."""
+        duplicates = self.duplicates()
+        redundant: dict[str, int] = {}
+        for group in duplicates.groups:
+            for file in group.files[1:]:
+                folder = os.path.dirname(file.path)
+                redundant[folder] = redundant.get(folder, 0) + 1
+        shares = [FolderShare(path, held, redundant.get(path, 0)) for path, held in self._evidence.folders().items()]
+        sizes = {group.id: len(group.files) for group in duplicates.groups}
+        with self._store.transaction():
+            last = self._evidence.last_report()
+            now = self._evidence.put_report(duplicates.images, duplicates.files, duplicates.redundant, sizes)
+        return Report(
+            created=now,
+            images=duplicates.images,
+            files=duplicates.files,
+            redundant=duplicates.redundant,
+            groups=len(duplicates.groups),
+            folders=tuple(sorted(shares, key=lambda share: (-share.redundant, share.path))),
+            since_last=_since(*last, sizes) if last else None,
+            calibration=duplicates.calibration,
+        )
+
+    # Deciding
+
+    def call_different(self, targets: Sequence[AnyPath | int], *, forget: bool = False) -> None:
+        """Remember that these images (by id or path) show different pictures, whatever is proven; or forget it again.
+
+        Raises UsageError for fewer than two, or for the same bytes twice, NotIndexedError for what is not indexed.
+        """
+        contents = []
+        for target in targets:
+            image = self._store.image(self._image(target))
+            if image is None:
+                raise NotIndexedError(f"{target} is not in the index at {self.folder}.")
+            if image.sha256 in contents:
+                raise UsageError(f"{target} has the same bytes as another one that you named; they cannot differ.")
+            contents.append(image.sha256)
+        if len(contents) < 2:
+            raise UsageError("Name at least two pictures that differ.")
+        if forget:
+            self._evidence.forget_different(contents)
+        else:
+            self._evidence.put_different(combinations(contents, 2))
+
+    def keep(self, paths: Sequence[AnyPath], *, forget: bool = False) -> None:
+        """Remember that these files are the ones to keep in their groups; or forget it again."""
+        known = [os.path.abspath(os.path.expanduser(path)) for path in paths]
+        for path in known:
+            if not forget and not self._store.files_at([path]):
+                raise NotIndexedError(f"{path} is not in the index at {self.folder}.")
+        if forget:
+            self._evidence.forget_keepers(known)
+        else:
+            self._evidence.put_keepers(known)
+
+    def _image(self, target: AnyPath | int) -> int:
+        if isinstance(target, int):
+            return min(target, 2**63 - 1)
+        found = self._store.files_at([os.path.abspath(os.path.expanduser(target))])
+        return found[0].image if found else 0
+
+    # Cleaning
+
+    def plan_clean(self, how: How, *, keep: Sequence[str] = ()) -> Plan:
+        """What cleaning would do; does nothing."""
+        return clean.plan(self.duplicates(keep=keep).groups, how)
+
+    def clean(self, plan: Plan, *, quarantine: AnyPath | None = None, progress: Progress | None = None) -> Cleaned:
+        """Put away what a plan says, each file only if it is as it was indexed and the one that stays for it, too."""
+        cleaned = Cleaner(self._store).apply(plan, quarantine_folder=quarantine, progress=progress)
+        self._follow()
+        return cleaned
+
+    def undo_clean(self) -> Undone:
+        """Bring back all that the last clean put away; `add` or `sync` make the index know it again."""
+        return Cleaner(self._store).undo()
+
+    def _follow(self) -> None:
+        """Bring all that is derived up to date."""
+        raise NotImplementedError
+
+    # Calibration
+
+    def sample(self, count: int) -> list[Pixels]:
+        """Pictures of different groups, (H, W, 3) uint8 RGB as the model sees them but in their own shape."""
+        copies = {
+            file.image
+            for group in self.duplicates().groups
+            for file in group.files
+            if file.image != group.files[0].image
+        }
+        images = [image for image in self._store.image_ids().tolist() if image not in copies]
+        random.Random(0).shuffle(images)
+        pictures: list[Pixels] = []
+        for image in images:
+            if len(pictures) == count:
+                break
+            for file in self._store.files_of([image])[:1]:
+                picture = self._picture(file.path)
+                if picture is not None:
+                    pictures.append(picture)
+        return pictures
+
+    def _picture(self, path: str) -> Pixels | None:
+        try:
+            decoded = self._model.decode(files.read(path, LARGEST_FILE).data)
+        except (OSError, UnreadablePictureError):
+            return None
+        scale = decoded.pixels.shape[0] / min(decoded.width, decoded.height)
+        size = max(1, round(decoded.width * scale)), max(1, round(decoded.height * scale))
+        return np.asarray(cv2.resize(decoded.pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+    def put_calibration(self, sentence: str, result: dict[str, Any]) -> None:
+        """Remember how well copies were found, for `duplicates` to say."""
+        self._evidence.put_calibration(self._store.counts().images, sentence, result)
+
+    def _calibration(self, images: int) -> str:
+        last = self._evidence.last_calibration()
+        if last is None:
+            return NOT_CALIBRATED
+        then, sentence = last
+        if images > OUTGROWN * then:
+            return f"{sentence} That was with {then} pictures, now there are {images}: run imgindex calibrate again."
+        return sentence
+
+
+def _redundant(groups: Iterable[Group]) -> int:
+    return sum(len(group.files) - 1 for group in groups)
+
+
+def _since(created: str, before: dict[int, int], now: dict[int, int]) -> Since:
+    return Since(
+        created,
+        new=tuple(sorted(now.keys() - before.keys())),
+        gone=tuple(sorted(before.keys() - now.keys())),
+        grown=tuple(sorted(group for group in now.keys() & before.keys() if now[group] > before[group])),
+    )

@@ -1,0 +1,120 @@
+"""What is kept of a picture to compare it with others, in at most 16 KB: keypoints and a small grey picture.
+
+The keypoints are SIFT (Lowe, "Distinctive Image Features from Scale-Invariant Keypoints", 2004) as RootSIFT
+(Arandjelovic and Zisserman, "Three Things Everyone Should Know to Improve Object Retrieval", 2012), 4 bits a number.
+Imports only NumPy and OpenCV: a decoder child describes what it decodes.
+"""
+
+import struct
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+LIMIT = 16_384  # bytes of a description
+_AREA = 256 * 192  # pixels in which keypoints are looked for; 320 x 240 finds no more copies and costs twice as much
+_SMALL = 192 * 144  # pixels of the small picture
+_SIDE = 48  # pixels; a picture with a shorter side has no keypoints, only noise of its enlargement
+_FOUND, _POINTS = 250, 160  # keypoints looked for, and kept
+_PATTERN = 0.4  # correlation of neighbouring pixels, below which a picture is noise; photos have .65 and more
+_HEAD = struct.Struct("<BBHHHH")  # version, keypoints, size keypoints were found in, size of the small picture
+_POINT = np.dtype([("x", "<u2"), ("y", "<u2"), ("scale", "u1"), ("angle", "u1"), ("bins", "u1", 64)])
+# SIFT's 4 x 4 x 8 numbers of a mirrored picture: its rows (OpenCV has x there) and its directions change places.
+_MIRROR = np.arange(128).reshape(4, 4, 8)[::-1, :, [0, 7, 6, 5, 4, 3, 2, 1]].ravel()
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """A description, parsed: parse one picture once, and prove it against many."""
+
+    blob: bytes
+    size: tuple[int, int]  # width, height that `points` are in
+    points: Array  # (N, 2) float32
+    scales: Array  # (N,) float32
+    angles: Array  # (N,) float32, radians
+    descriptors: Array  # (N, 128) float32, unit length
+    small: Array  # (h, w) float32, grey
+
+    def mirrored(self) -> "Described":
+        """The keypoints of the picture in a mirror; blob and small picture are as before."""
+        points = self.points.copy()
+        points[:, 0] = self.size[0] - points[:, 0]
+        angles = np.float32(np.pi) - self.angles
+        return replace(self, points=points, angles=angles, descriptors=self.descriptors[:, _MIRROR])
+
+
+def describe(image: npt.NDArray[np.uint8]) -> bytes:
+    """(H, W, 3) uint8 RGB, upright, of any size, to at most LIMIT bytes."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    work, small = _scaled(grey, _AREA), _scaled(grey, _SMALL)
+    kept = np.empty(0, _POINT)
+    if min(grey.shape) >= _SIDE and not _is_noise(small if small.size < grey.size else grey):
+        points, bins = _sift().detectAndCompute(work, None)
+        if points:
+            kept = _choose(points, bins, work.shape)
+    for quality in range(85, 0, -10):
+        jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        room = LIMIT - _HEAD.size - len(jpeg)
+        if kept.nbytes <= room:
+            break
+    kept = kept[: room // _POINT.itemsize]
+    head = _HEAD.pack(1, len(kept), work.shape[1], work.shape[0], small.shape[1], small.shape[0])
+    return head + kept.tobytes() + jpeg
+
+
+def parse(blob: bytes) -> Described:
+    """Read what `describe` wrote."""
+    _, count, width, height, _, _ = _HEAD.unpack_from(blob)
+    kept = np.frombuffer(blob, _POINT, count, _HEAD.size)
+    jpeg = np.frombuffer(blob, np.uint8, offset=_HEAD.size + kept.nbytes)
+    bins = np.stack([kept["bins"] >> 4, kept["bins"] & 15], axis=2).reshape(count, 128).astype(np.float32)
+    bins /= np.maximum(np.linalg.norm(bins, axis=1, keepdims=True), 1e-6)
+    points = np.stack([kept["x"], kept["y"]], axis=1).astype(np.float32) / 64
+    scales = np.exp2(kept["scale"].astype(np.float32) / 32)
+    angles = kept["angle"].astype(np.float32) * (2 * np.pi / 256)
+    small: Any = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE)
+    return Described(blob, (width, height), points, scales, angles, bins, small.astype(np.float32))
+
+
+def _scaled(grey: Array, area: int) -> Array:
+    """To about so many pixels; a strip keeps 8 pixels across and at most 1000 along."""
+    factor = (area / grey.size) ** 0.5
+    width, height = (int(np.clip(round(side * factor), 8, 1000)) for side in grey.shape[::-1])
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(grey, (width, height), interpolation=how))
+
+
+def _is_noise(grey: Array) -> bool:
+    """Whether neighbouring pixels have nothing to do with each other, as in no photo, or hardly differ at all."""
+    values = grey - np.float32(grey.mean())
+    power = float((values**2).mean())
+    return power < 1 or float((values[:, 1:] * values[:, :-1]).mean()) < _PATTERN * power
+
+
+@cache
+def _sift() -> Any:
+    return cv2.SIFT.create(nfeatures=_FOUND, contrastThreshold=0.02, enable_precise_upscale=True)
+
+
+def _choose(points: Any, bins: Array, shape: tuple[int, ...]) -> Array:
+    """(N,) _POINT, the strongest keypoints, spread: each further one in a cell of an 8 x 8 grid counts less."""
+    xy = np.array([point.pt for point in points], np.float32) + 0.5  # a pixel is a square, not a point
+    strength = np.array([point.response for point in points])
+    cells = (xy / (shape[1] / 8, shape[0] / 8)).astype(int).clip(0, 7) @ (1, 8)
+    order = np.lexsort((-strength, cells))
+    starts = np.searchsorted(cells[order], cells[order])
+    strength[order] /= 1 + np.arange(len(order)) - starts
+    best = np.argsort(-strength, kind="stable")[:_POINTS]
+    root = np.sqrt(bins[best] / np.maximum(bins[best].sum(axis=1, keepdims=True), 1e-6))
+    levels = np.clip(np.round(root * 40), 0, 15).astype(np.uint8)
+    kept = np.empty(len(best), _POINT)
+    kept["x"], kept["y"] = np.clip(np.round(xy[best] * 64), 0, 65535).T
+    kept["scale"] = np.clip(np.round(32 * np.log2([points[i].size for i in best])), 0, 255)
+    kept["angle"] = np.round(np.array([points[i].angle for i in best]) * (256 / 360)).astype(int) % 256
+    kept["bins"] = levels[:, ::2] << 4 | levels[:, 1::2]
+    return kept

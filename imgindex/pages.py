@@ -1,0 +1,81 @@
+"""Records -> HTML pages that need nothing beside themselves: no script, no other file."""
+
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from imgindex import report as words
+from imgindex.records import Copy, Duplicates, Group, Report
+
+PICTURED = 500  # groups, and pairs, that a page shows with pictures
+GROUP_PICTURED = 24  # pictures of one group
+
+Thumbnail = Callable[[Copy], bytes | None]
+
+
+def duplicates_html(duplicates: Duplicates, thumbnail: Thumbnail, files: Mapping[int, Copy]) -> Iterator[str]:
+    """A page of all groups, the file to keep first, then of the pairs that are only alike; in pieces, as it is made.
+
+    `thumbnail` gives a JPEG, squashed to a square, or None where the file is not there; it is asked once a picture and
+    only for the first PICTURED groups and pairs. `files` has a file for each image of `duplicates.alike`, by its id.
+    """
+    return _page(
+        "duplicates.html",
+        duplicates=duplicates,
+        sentences=words.duplicates_sentences(duplicates),
+        files=files,
+        pictured=PICTURED,
+        group_pictured=GROUP_PICTURED,
+        by_image=_by_image,
+        held_by=words.held_by,
+        loose=words.LOOSE,
+        uri=lambda copy: _uri(thumbnail(copy)),
+    )
+
+
+def report_html(report: Report) -> Iterator[str]:
+    """A page of how much is redundant, what changed, and each folder's share; in pieces, as it is made."""
+    return _page("report.html", report=report, sentences=words.report_sentences(report))
+
+
+def _page(template: str, **context: Any) -> Iterator[str]:
+    stream = _templates().get_template(template).stream(context)
+    stream.enable_buffering(64)
+    yield from stream
+
+
+@cache
+def _templates() -> Any:
+    import jinja2
+
+    folder = Path(__file__).with_name("templates")
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {"path": _path, "size": words.human, "percent": words.percent}
+    return templates
+
+
+def _path(path: str) -> Any:
+    """A path that may wrap behind each slash."""
+    import markupsafe
+
+    return markupsafe.Markup("/<wbr>").join(words.printable(path).split("/"))
+
+
+def _by_image(group: Group) -> list[list[Copy]]:
+    """The files of each picture; the one to keep is the very first."""
+    images: dict[int, list[Copy]] = {}
+    for copy in group.files:
+        images.setdefault(copy.image, []).append(copy)
+    return list(images.values())
+
+
+def _uri(jpeg: bytes | None) -> str | None:
+    return "data:image/jpeg;base64," + b64encode(jpeg).decode() if jpeg else None
