@@ -1,7 +1,7 @@
 """imgindex: find the copies, find images like this, and keep a growing collection sorted."""
 
 from imgindex.calibrate import Calibration, calibrate_index
-from imgindex.clean import Cleaned, Plan, Undone
+from imgindex.clean import Cleaned, Undone
 from imgindex.embed import Availability, Embedder, available_models, default_model
 from imgindex.errors import (
     ImgindexError,
@@ -14,6 +14,7 @@ from imgindex.errors import (
     WeightsError,
 )
 from imgindex.index import ImageIndex
+from imgindex.plan import Plan
 from imgindex.records import (
     Added,
     Copy,

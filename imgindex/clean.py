@@ -2,102 +2,22 @@
 
 import fcntl
 import hashlib
-import json
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import BufferedReader
-from typing import NamedTuple, get_args
 
-from imgindex import files, ledger
+from imgindex import files, moves
 from imgindex.errors import UsageError
 from imgindex.ledger import Ended, Entry, How, Ledger
-from imgindex.records import Copy, File, Group
+from imgindex.plan import Plan, Skipped, Step
+from imgindex.records import File
 from imgindex.store import Store
 
 AnyPath = str | os.PathLike[str]
 Progress = Callable[[int, int], None]
-
-
-class Skipped(NamedTuple):
-    """A file that stays as it is, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Step:
-    """One redundant file as it was indexed, and the file that stays for it."""
-
-    path: str
-    sha256: bytes
-    keep: str
-    keep_sha256: bytes
-    bytes: int
-    mtime_ns: int
-    image: int
-    group: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a clean would do; making one does nothing."""
-
-    how: How
-    steps: tuple[Step, ...]
-    skipped: tuple[Skipped, ...]
-
-    def to_json(self) -> str:
-        """ASCII, whatever the names are."""
-        steps = [
-            asdict(step) | {"sha256": step.sha256.hex(), "keep_sha256": step.keep_sha256.hex()} for step in self.steps
-        ]
-        return json.dumps({"how": self.how, "steps": steps, "skipped": [s._asdict() for s in self.skipped]}, indent=1)
-
-    @staticmethod
-    def from_json(text: str) -> "Plan":
-        """Raises UsageError for anything but what `to_json` gives."""
-        try:
-            data = json.loads(text)
-            for step in data["steps"]:
-                step |= {name: bytes.fromhex(step[name]) for name in ("sha256", "keep_sha256")}
-                if not (os.path.isabs(step["path"]) and os.path.isabs(step["keep"])):
-                    raise ValueError(f"{step['path']} or {step['keep']} is no absolute path")
-            if data["how"] not in get_args(How):
-                raise ValueError(f"{data['how']} is no way to clean")
-            return Plan(
-                data["how"],
-                tuple(Step(**step) for step in data["steps"]),
-                tuple(Skipped(**skipped) for skipped in data["skipped"]),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"This is no plan of imgindex clean ({error}); make a new one.") from error
-
-
-def plan(groups: Sequence[Group], how: How) -> Plan:
-    """What to do about each group's files beyond the first."""
-    steps, skipped = [], []
-    for group in groups:
-        keep, *others = group.files
-        for copy in others:
-            if why := _spared(group, copy, how):
-                skipped.append(Skipped(copy.path, why))
-                continue
-            file = (copy.path, copy.sha256, keep.path, keep.sha256, copy.bytes, copy.mtime_ns)
-            steps.append(Step(*file, copy.image, group.id))
-    return Plan(how, tuple(steps), tuple(skipped))
-
-
-def _spared(group: Group, copy: Copy, how: How) -> str:
-    if group.loose:
-        pair = f"images {group.weakest.a} and {group.weakest.b}" if group.weakest else "one pair"
-        return f"look at group {group.id} first: only the likeness of {pair} holds it together"
-    if how == "hardlink" and copy.sha256 != group.files[0].sha256:
-        return f"has not the same bytes as {group.files[0].path}, so it cannot be a hard link to it"
-    return ""
 
 
 @dataclass(frozen=True)
@@ -164,12 +84,12 @@ class Cleaner:
             restored = [entry.path for entry in self._settle_all() if entry.run == run]
             for entry in self._ledger.open_of(run):
                 try:
-                    ledger.bring_back(entry)
+                    moves.bring_back(entry)
                     self._ledger.end(entry, "undone")
                     restored.append(entry.path)
                 except OSError as error:
                     failed.append(Skipped(entry.path, files.reason(error)))
-                    if isinstance(error, ledger.GoneError):
+                    if isinstance(error, moves.GoneError):
                         self._ledger.end(entry, "failed", files.reason(error))
         return Undone(tuple(restored), tuple(failed))
 
@@ -188,13 +108,13 @@ class Cleaner:
     def _put_away(self, step: Step, how: How, run: int, quarantine: str) -> int:
         """Returns the bytes that it frees. Raises OSError with the reason why the file stays."""
         with _checked(step, how) as status:
-            target = ledger.target(step.path, how, quarantine)
+            target = moves.target(step.path, how, quarantine)
             mode = stat.S_IMODE(status.st_mode)
             entry = self._ledger.begin(
                 Entry(run, step.path, step.sha256, step.bytes, step.mtime_ns, mode, step.keep, how, target)
             )
             try:
-                ledger.carry_out(entry)
+                moves.carry_out(entry)
                 self._finish(entry)
             except OSError as error:
                 what = f"become a hard link to {step.keep}" if how == "hardlink" else f"go to {target}"
@@ -219,10 +139,10 @@ class Cleaner:
     def _settle(self, entry: Entry, otherwise: Ended, note: str) -> Ended:
         """End an entry as what is on disk says, or otherwise. Raises OSError when that cannot be told now."""
         try:
-            if ledger.settle(entry):
+            if moves.settle(entry):
                 self._finish(entry)
                 return "done"
-        except ledger.GoneError as error:
+        except moves.GoneError as error:
             otherwise, note = "failed", files.reason(error)
         self._ledger.end(entry, otherwise, note)
         return otherwise
@@ -270,7 +190,7 @@ def _checked(step: Step, how: How) -> Iterator[os.stat_result]:
 
 def _opened(path: str, whose: str = "") -> BufferedReader:
     try:
-        return ledger.open_regular(path)
+        return moves.open_regular(path)
     except (FileNotFoundError, NotADirectoryError):
         raise OSError(None, f"{whose}is gone; sync and plan again") from None
     except OSError as error:

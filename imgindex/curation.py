@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from imgindex import clean, files
-from imgindex.clean import Cleaned, Cleaner, Plan, Undone
+from imgindex import files
+from imgindex.clean import Cleaned, Cleaner, Undone
 from imgindex.copies import Copies
 from imgindex.decode import LARGEST_FILE
 from imgindex.duplicates import order_of
@@ -20,6 +20,7 @@ from imgindex.errors import NotIndexedError, UnreadablePictureError, UsageError
 from imgindex.evidence import Evidence
 from imgindex.ledger import How
 from imgindex.model import IndexModel
+from imgindex.plan import Plan, plan
 from imgindex.records import Copy, Duplicates, FolderShare, Group, Pair, Report, Since
 from imgindex.store import Store
 
@@ -138,7 +139,7 @@ class Curation:
 
     def plan_clean(self, how: How, *, keep: Sequence[str] = ()) -> Plan:
         """What cleaning would do; does nothing."""
-        return clean.plan(self.duplicates(keep=keep).groups, how)
+        return plan(self.duplicates(keep=keep).groups, how)
 
     def clean(self, plan: Plan, *, quarantine: AnyPath | None = None, progress: Progress | None = None) -> Cleaned:
         """Put away what a plan says, each file only if it is as it was indexed and the one that stays for it, too."""

@@ -7,9 +7,10 @@ from contextlib import suppress
 from typing import Any
 
 from imgindex.calibrate import Calibration
-from imgindex.clean import Cleaned, Plan, Undone
+from imgindex.clean import Cleaned, Undone
 from imgindex.embed import Availability
 from imgindex.exports import utf8
+from imgindex.plan import Plan
 from imgindex.records import Added, Duplicates, Group, Neighbour, Removed, Report
 
 LISTED = 10  # lines of a list that a terminal shows

@@ -91,7 +91,8 @@ def m002_duplicates(db: Database) -> None:
             BEGIN INSERT OR REPLACE INTO removals SELECT OLD.image, generation FROM state; END""",
         # Decisions hold contents and paths, not ids: they outlive a removal.
         """CREATE TABLE different (
-            a BLOB NOT NULL, b BLOB NOT NULL, created TEXT NOT NULL, PRIMARY KEY (a, b), CHECK (a < b)) WITHOUT ROWID""",
+            a BLOB NOT NULL, b BLOB NOT NULL, created TEXT NOT NULL,
+            PRIMARY KEY (a, b), CHECK (a < b)) WITHOUT ROWID""",
         "CREATE TABLE keepers (path TEXT PRIMARY KEY, created TEXT NOT NULL) WITHOUT ROWID",
         # Which group an image was in when groups were last looked at, so that a group keeps its id.
         """CREATE TABLE members (
@@ -99,8 +100,8 @@ def m002_duplicates(db: Database) -> None:
         "CREATE TABLE group_ids (next INTEGER NOT NULL)",
         "INSERT INTO group_ids VALUES (1)",
         """CREATE TABLE reports (
-            id INTEGER PRIMARY KEY AUTOINCREMENT, created TEXT NOT NULL, images INTEGER NOT NULL, files INTEGER NOT NULL,
-            redundant INTEGER NOT NULL, groups TEXT NOT NULL)""",
+            id INTEGER PRIMARY KEY AUTOINCREMENT, created TEXT NOT NULL, images INTEGER NOT NULL,
+            files INTEGER NOT NULL, redundant INTEGER NOT NULL, groups TEXT NOT NULL)""",
         """CREATE TABLE calibrations (
             id INTEGER PRIMARY KEY AUTOINCREMENT, created TEXT NOT NULL, images INTEGER NOT NULL,
             sentence TEXT NOT NULL, result TEXT NOT NULL)""",

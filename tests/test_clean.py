@@ -21,10 +21,11 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from imgindex import clean, ledger
-from imgindex.clean import Cleaner, Plan, plan
+from imgindex import clean, ledger, moves
+from imgindex.clean import Cleaner
 from imgindex.errors import StorageError, UsageError
 from imgindex.ledger import Entry, Ledger
+from imgindex.plan import Plan, plan
 from imgindex.records import Copy, File, Group, Image, ModelInfo, Pair
 from imgindex.store import Store
 
@@ -527,7 +528,7 @@ def test_each_call_of_the_system_may_fail(pictures, how, monkeypatch):
     def failing(real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
             nonlocal left
-            left -= sys._getframe(1).f_code.co_filename == ledger.__file__
+            left -= sys._getframe(1).f_code.co_filename == moves.__file__
             if left == 0:
                 left = -1
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -679,7 +680,7 @@ def work(job: str, folder: str, data: str, lines: int = 0, user: int = 0) -> int
     if user:
         os.setgid(user)
         os.setuid(user)
-    left, files = lines, (clean.__file__, ledger.__file__)
+    left, files = lines, (clean.__file__, ledger.__file__, moves.__file__)
 
     def count(frame: Any, event: str, _: Any) -> Any:
         nonlocal left
@@ -737,7 +738,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, call: str, job: Callable[[], An
 def test_the_next_clean_settles_what_was_begun(pictures, how, call, state, monkeypatch):
     pictures.group("a.png", "b.png")
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "_discard_parts", lambda _: None)  # which has an unlink, too
+        patch.setattr(moves, "_discard_parts", lambda _: None)  # which has an unlink, too
         interrupted(monkeypatch, call, lambda: pictures.apply(how))
     assert pictures.states() == ["begun"]
     Cleaner(pictures.store).apply(Plan("trash", (), ()))
@@ -752,7 +753,7 @@ def test_an_interrupted_undo_is_finished_by_the_next(pictures, call, monkeypatch
     pictures.group("a.png", "b.png")
     pictures.apply("quarantine")
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "_discard_parts", lambda _: None)
+        patch.setattr(moves, "_discard_parts", lambda _: None)
         interrupted(monkeypatch, call, pictures.undo)
     assert pictures.undo() == clean.Undone(pictures.paths("b.png"), ())
     assert pictures.as_they_were()
