@@ -5,13 +5,13 @@ and the space only, so the groups do not depend on the order in which images cam
 or removed concerns only those near it.
 """
 
-from collections import OrderedDict
+import logging
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Executor
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from imgindex import duplicates
 from imgindex.evidence import Evidence, Near
@@ -24,23 +24,26 @@ from imgindex.vectors import VectorIndex
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
+log = logging.getLogger(__name__)
+
 Progress = Callable[[int, int], None]
 
 NEAREST = 15  # candidates that an image proposes; measured in tests/benchmarks/README.md
 PART = 256  # images that are looked at in one transaction
-PARSED = 4_096  # descriptions that are held ready, of 90 KB each
+LISTS = 32  # lists whose pairs are proven before that is recorded
+READY = 256  # descriptions that are held parsed, of 200 KB each
 
 
 class Copies:
     """Finds and keeps proven pairs. Not thread-safe."""
 
-    def __init__(self, store: Store, evidence: Evidence, near: Neighbours, executor: Executor | None = None) -> None:
+    def __init__(self, store: Store, evidence: Evidence, near: Neighbours) -> None:
         self._store = store
         self._evidence = evidence
         self._near = near
-        self._executor = executor
-        self._radii: dict[int, float] = {}
-        self._seen: tuple[int, int] | None = None  # space and changes for which _radii holds
+        self._listed: Ids = np.empty(0, np.int64)  # images with a list, ascending
+        self._radii: Floats = np.empty(0, np.float32)  # of those
+        self._seen: tuple[int, int] | None = None  # space and changes for which these two hold
 
     def follow(self) -> None:
         """Look at all images that have come, or whose nearest have gone, since the last time."""
@@ -64,11 +67,11 @@ class Copies:
             if len(ids):
                 lists |= self._own(ids, vectors)
                 lists |= self._others(space, ids, vectors)
-            radii = {image: _radius(near) for image, near in lists.items()}
             self._know_radii(space)
+            radii = {image: _radius(near) for image, near in lists.items()}
             evidence.put_lists(space, lists, radii)
             seen = space, evidence.changes()
-        self._radii |= radii
+        self._remember(radii)
         self._seen = seen
         return True
 
@@ -82,26 +85,36 @@ class Copies:
     def _others(self, space: int, ids: Ids, vectors: Floats) -> dict[int, Near]:
         """The changed lists of images that were listed before."""
         self._know_radii(space)
-        known = np.array(sorted(self._radii.keys() - set(ids.tolist())), np.int64)
-        floors = np.array([self._radii[image] for image in known.tolist()], np.float32)
-        rows, hits, cosines = self._near.nearer(vectors, known, floors)
-        lists = self._evidence.nearest({int(hit) for hit in hits})
-        for row, hit, cosine in zip(rows, hits, cosines, strict=True):
-            entry = (int(ids[row]), float(cosine))
-            if entry[0] not in (other for other, _ in lists[int(hit)]):
-                lists[int(hit)].append(entry)
+        rows, hits, cosines = self._near.nearer(vectors, self._listed, self._radii)
+        before = ~np.isin(hits, ids)
+        lists = self._evidence.nearest(set(hits[before].tolist()))
+        for row, hit, cosine in zip(
+            rows[before].tolist(), hits[before].tolist(), cosines[before].tolist(), strict=True
+        ):
+            if ids[row] not in (other for other, _ in lists[hit]):
+                lists[hit].append((int(ids[row]), cosine))
         return {image: sorted(near, key=lambda entry: (-entry[1], entry[0]))[:NEAREST] for image, near in lists.items()}
 
     def _know_radii(self, space: int) -> None:
         seen = space, self._evidence.changes()
         if self._seen != seen:
-            images, radii = self._evidence.radii(space)
-            self._radii = dict(zip(images.tolist(), radii.tolist(), strict=True))
+            self._listed, self._radii = self._evidence.radii(space)
             self._seen = seen
+
+    def _remember(self, radii: Mapping[int, float]) -> None:
+        images = np.array(sorted(radii), np.int64)
+        values = np.array([radii[image] for image in images.tolist()], np.float32)
+        known = np.isin(images, self._listed, assume_unique=True)
+        self._radii[np.searchsorted(self._listed, images[known])] = values[known]
+        self._listed = np.concatenate([self._listed, images[~known]])
+        self._radii = np.concatenate([self._radii, values[~known]])
+        if not (np.diff(self._listed) > 0).all():
+            order = np.argsort(self._listed)
+            self._listed, self._radii = self._listed[order], self._radii[order]
 
     def _prove(self) -> bool:
         """Give a verdict on some of the pairs that have none. Returns whether there were any lists to do."""
-        images, pairs = self._evidence.unproven(PART)
+        images, pairs = self._evidence.unproven(LISTS)
         if not images:
             return False
         self._evidence.put_verdicts(images, self._verdicts(pairs))
@@ -190,22 +203,27 @@ def prove_all(
     descriptions: Mapping[int, bytes], pairs: Iterable[tuple[int, int]]
 ) -> dict[tuple[int, int], Pair | None]:
     """A verdict for each pair of images (a < b); None where nothing is proven, or one has no features."""
-    ready: OrderedDict[int, Described] = OrderedDict()
 
-    def described(image: int) -> Described:
-        if image not in ready:
-            ready[image] = parse(descriptions[image])
-            if len(ready) > PARSED:
-                ready.popitem(last=False)
-        return ready[image]
+    @lru_cache(READY)
+    def described(image: int) -> Described | None:
+        try:
+            return parse(descriptions[image]) if image in descriptions else None
+        except ValueError as error:
+            log.warning("The local features of image %d are damaged (%s); remove it and add it again.", image, error)
+            return None
 
     verdicts: dict[tuple[int, int], Pair | None] = {}
-    with threadpool_limits(1):  # the arrays are small: threads would only wait for each other
+    with _threads().limit(limits=1):  # the arrays are small: threads would only wait for each other
         for a, b in pairs:
-            both = a in descriptions and b in descriptions
-            proof = prove(described(a), described(b)) if both else None
+            one, two = described(a), described(b)
+            proof = prove(one, two) if one and two else None
             verdicts[a, b] = Pair(a, b, **vars(proof)) if proof else None
     return verdicts
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _radius(near: Near) -> float:

@@ -69,7 +69,7 @@ class Evidence:
         images = self._column("SELECT image FROM lists WHERE NOT proven ORDER BY image LIMIT ?", [limit])
         sql = """SELECT DISTINCT min(image, other), max(image, other) FROM nearest
             WHERE image IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
-                SELECT 1 FROM pairs WHERE a = min(image, other) AND b = max(image, other))"""
+                SELECT 1 FROM pairs WHERE a = min(image, other) AND b = max(image, other)) ORDER BY 1, 2"""
         return images, [(a, b) for a, b in self._rows(sql, [json.dumps(images)])]
 
     def descriptions(self, images: Iterable[int]) -> dict[int, bytes]:

@@ -68,7 +68,9 @@ def describe(image: npt.NDArray[np.uint8]) -> bytes:
 
 
 def parse(blob: bytes) -> Described:
-    """Read what `describe` wrote."""
+    """Read what `describe` wrote. Raises ValueError when it is damaged."""
+    if len(blob) < _HEAD.size:
+        raise ValueError("cut short")
     _, count, width, height, _, _ = _HEAD.unpack_from(blob)
     kept = np.frombuffer(blob, _POINT, count, _HEAD.size)
     jpeg = np.frombuffer(blob, np.uint8, offset=_HEAD.size + kept.nbytes)
@@ -77,7 +79,9 @@ def parse(blob: bytes) -> Described:
     points = np.stack([kept["x"], kept["y"]], axis=1).astype(np.float32) / 64
     scales = np.exp2(kept["scale"].astype(np.float32) / 32)
     angles = kept["angle"].astype(np.float32) * (2 * np.pi / 256)
-    small: Any = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE)
+    small: Any = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE) if len(jpeg) else None
+    if small is None or not width * height:
+        raise ValueError("no small picture")
     return Described(blob, (width, height), points, scales, angles, bins, small.astype(np.float32))
 
 

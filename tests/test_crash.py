@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
-from imgindex import ImageIndex, ImgindexError, IndexFormatError, ModelMismatchError, StorageError
+from imgindex import ImageIndex, ImgindexError, IndexFormatError, ModelMismatchError, StorageError, space
 from imgindex.database import sqlite3
 from imgindex.neighbours import Neighbours
 from imgindex.store import Store
@@ -133,6 +133,8 @@ def verify(folder: Path, embeddings: dict[str, np.ndarray], acknowledged: set[st
     with ImageIndex(folder, embedder=FakeEmbedder()) as index:
         assert index.check() == []
         counts = index.counts()
+        assert index.duplicates().redundant == 0
+        assert index.check(full=True) == []
     store = Store(folder / "index.db")
     files = store.files_below("/")
     assert acknowledged <= {file.path for file in files}
@@ -142,13 +144,14 @@ def verify(folder: Path, embeddings: dict[str, np.ndarray], acknowledged: set[st
     rows = {int(image): vector for image, vector in zip(ids, vectors, strict=True)}
     for file in files:
         assert np.array_equal(rows[file.image], embeddings[file.path])
-    neighbours = Neighbours(store, folder / "vectors.faiss")
-    if len(ids):
-        found, likeness = neighbours.search(vectors, len(ids))
-        assert found[:, 0].tolist() == ids.tolist()
-        assert likeness[:, 0].min() > 0.999
-        assert sorted(found[0].tolist()) == ids.tolist()
-    assert neighbours.problems() == []
+    for file, project in (("vectors.faiss", space.likeness), ("copies.faiss", space.copies)):
+        neighbours = Neighbours(store, folder / file, project)
+        if len(ids):
+            found, likeness = neighbours.search(vectors, len(ids))
+            assert found[:, 0].tolist() == ids.tolist()
+            assert likeness[:, 0].min() > 0.999
+            assert sorted(found[0].tolist()) == ids.tolist()
+        assert neighbours.problems() == []
     store.close()
     return counts.files
 
@@ -349,7 +352,7 @@ def test_an_older_database_beside_a_newer_vector_file(pictures, tmp_path, held, 
     known = held
     if look_first:
         with ImageIndex(index, embedder=FakeEmbedder()) as opened:
-            assert len(opened.check()) == 1
+            assert len(opened.check()) == 2  # one a file
             assert len(opened.similar(1, k=PICTURES).results) == held - 1
         assert verify(index, expected(pictures), set(map(str, paths[:held]))) == held
     else:
