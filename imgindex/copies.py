@@ -64,10 +64,11 @@ class Copies:
                 return False
             ids, vectors = self._store.vectors(images)
             lists: dict[int, Near] = {image: [] for image in images}
-            if len(ids):
-                lists |= self._own(ids, vectors)
-                lists |= self._others(space, ids, vectors)
             self._know_radii(space)
+            if len(ids):
+                near, cosines, nearer = self._near.around(vectors, NEAREST + 1, self._listed, self._radii)
+                lists |= own_lists(ids, near, cosines)
+                lists |= self._entered(ids, *nearer)
             radii = {image: _radius(near) for image, near in lists.items()}
             evidence.put_lists(space, lists, radii)
             seen = space, evidence.changes()
@@ -75,17 +76,8 @@ class Copies:
         self._seen = seen
         return True
 
-    def _own(self, ids: Ids, vectors: Floats) -> dict[int, Near]:
-        near, cosines = self._near.nearest(vectors, NEAREST + 1)
-        return {
-            int(image): [(int(hit), float(c)) for hit, c in zip(*row, strict=True) if hit not in (-1, image)][:NEAREST]
-            for image, *row in zip(ids, near, cosines, strict=True)
-        }
-
-    def _others(self, space: int, ids: Ids, vectors: Floats) -> dict[int, Near]:
-        """The changed lists of images that were listed before."""
-        self._know_radii(space)
-        rows, hits, cosines = self._near.nearer(vectors, self._listed, self._radii)
+    def _entered(self, ids: Ids, rows: Ids, hits: Ids, cosines: Floats) -> dict[int, Near]:
+        """The lists of images that were listed before, with these in them."""
         before = ~np.isin(hits, ids)
         lists = self._evidence.nearest(set(hits[before].tolist()))
         for row, hit, cosine in zip(
@@ -224,6 +216,14 @@ def prove_all(
 @cache
 def _threads() -> ThreadpoolController:
     return ThreadpoolController()
+
+
+def own_lists(ids: Ids, near: Ids, cosines: Floats) -> dict[int, Near]:
+    """(N,) images and the (N, K) that were found for them, best first -> their lists."""
+    return {
+        image: [entry for entry in zip(hits, values, strict=True) if entry[0] not in (-1, image)][:NEAREST]
+        for image, hits, values in zip(ids.tolist(), near.tolist(), cosines.tolist(), strict=True)
+    }
 
 
 def _radius(near: Near) -> float:

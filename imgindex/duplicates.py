@@ -1,9 +1,9 @@
 """Pairs -> groups, and which file of a group to keep. Pure: no files, no database."""
 
+import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from imgindex.errors import UsageError
@@ -17,6 +17,7 @@ _ORDERS: dict[str, tuple[Callable[[Copy], Any], str]] = {
     "path": (lambda file: _plainness(file.path), "its path is plainer"),
 }
 ORDER = tuple(_ORDERS)
+_COPIED = re.compile(r"\bcopy\b|\(\d+\)$|~\d*$|[ _-](copy|kopie|copie|copia)\d*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,5 @@ def order_of(first: Sequence[str]) -> tuple[str, ...]:
 
 def _plainness(path: str) -> tuple[bool, int, int, str]:
     """Not called a copy, in few folders, short; then by name."""
-    pure = PurePath(path)
-    copied = re.search(r"\bcopy\b|\(\d+\)$|~\d*$|[ _-](copy|kopie|copie|copia)\d*$", pure.stem, re.IGNORECASE)
-    return bool(copied), len(pure.parts), len(path), path
+    stem = os.path.splitext(os.path.basename(path))[0]
+    return bool(_COPIED.search(stem)), path.count(os.sep), len(path), path

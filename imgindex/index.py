@@ -121,14 +121,14 @@ class ImageIndex(Curation):
         total = sum(1 for _ in files.walk(paths, skip=str(self.folder))) if progress else 0
 
         def recorded(tally: Tally) -> None:
-            self._neighbours.fit_if_due(self._store.counts().images, GROWING)
+            self._neighbours.fit_if_due(GROWING)
             if progress:
                 progress(tally.done, total)
 
         tally = self._ingest.run(files.walk(paths, skip=str(self.folder)), recorded)
-        counts = self._store.counts()
-        self._neighbours.fit_if_due(counts.images, GROWN)
+        self._neighbours.fit_if_due(GROWN)
         self._follow()
+        counts = self._store.counts()
         return Added(
             tally.added, tally.unchanged, tally.moved, tally.failed,
             counts.images, counts.files, time.monotonic() - start,

@@ -54,18 +54,15 @@ class Neighbours:
         ids, cosines = self._index.search(self.project(vectors, self._space), k)
         return ids, spaces.similarity(cosines, self._space)
 
-    def nearest(self, vectors: Floats, k: int) -> tuple[Ids, Floats]:
-        """As `search`, but cosines; of the database as this thread's transaction sees it."""
+    def around(self, vectors: Floats, k: int, ids: Ids, floors: Floats) -> tuple[Ids, Floats, tuple[Ids, Ids, Floats]]:
+        """VectorIndex.around for (N, D) embeddings, in the database as this thread's transaction sees it."""
         self._catch_up()
-        return self._index.search(self.project(vectors, self._space), k)
+        return self._index.around(self.project(vectors, self._space), k, ids, floors)
 
-    def nearer(self, vectors: Floats, ids: Ids, floors: Floats) -> tuple[Ids, Ids, Floats]:
-        """Whose nearest would these become? See VectorIndex.nearer. After `nearest`, in the same transaction."""
-        return self._index.nearer(self.project(vectors, self._space), ids, floors)
-
-    def fit_if_due(self, images: int, growth: float) -> None:
-        """Fit the compare space (again) when a collection of so many images has outgrown it by that factor."""
-        if not spaces.due(self._store.state().fitted, images, growth):
+    def fit_if_due(self, growth: float) -> None:
+        """Fit the compare space (again) when the collection has outgrown it by that factor."""
+        last = self._store.state().fitted
+        if last >= spaces.LAST_FIT or not spaces.due(last, self._store.counts().images, growth):
             return
         ids = self._store.image_ids()
         sample = ids[np.linspace(0, len(ids) - 1, min(len(ids), spaces.SAMPLE)).astype(int)]

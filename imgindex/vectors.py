@@ -38,13 +38,15 @@ class VectorIndex:
 
     def __init__(self) -> None:
         self._index = _exact(1)
+        self._newest = -1  # no id is larger
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
     def upsert(self, ids: Ids, vectors: Floats) -> None:
         """Store (N, D) vectors under (N,) ids, replacing what those ids had."""
-        self.delete(ids)
+        self.delete(ids[ids <= self._newest])
+        self._newest = max(self._newest, int(ids.max(initial=-1)))
         if not len(self):
             self._index = _exact(vectors.shape[1])
         self._index.add_with_ids(np.ascontiguousarray(vectors), ids)
@@ -72,24 +74,32 @@ class VectorIndex:
         cosines, ids = self._index.search(np.ascontiguousarray(vectors), k, params=parameters)
         return ids, cosines
 
-    def nearer(self, vectors: Floats, ids: Ids, floors: Floats) -> tuple[Ids, Ids, Floats]:
-        """Whose nearest would these become? The rows of `vectors`, the ids they come near to, and the cosines.
+    def around(self, vectors: Floats, k: int, ids: Ids, floors: Floats) -> tuple[Ids, Floats, tuple[Ids, Ids, Floats]]:
+        """As `search`, and whose nearest these would become: rows of `vectors`, ids they come near to, and cosines.
 
-        (N,) `ids`, ascending, each have a floor (N,), which a cosine must exceed; ids without one are left out. In an
-        inverted file, among the REACH nearest of each vector only.
+        (N,) `ids`, ascending, each have a floor (N,), which a cosine must exceed; ids without one are left out.
+        One pass over all vectors; in an inverted file, both are found among the REACH nearest.
         """
-        found: list[tuple[Ids, Ids, Floats]] = []
+        near = np.empty((len(vectors), 0), np.int64)
+        best = np.empty((len(vectors), 0), np.float32)
+        nearer: list[tuple[Ids, Ids, Floats]] = []
+        for some, cosines in self._cosines(vectors):
+            rows, columns = np.nonzero(cosines > _floor_of(some, ids, floors))
+            part = np.broadcast_to(some, cosines.shape)
+            nearer.append((rows, part[rows, columns], cosines[rows, columns]))
+            top = np.argpartition(-cosines, min(k, cosines.shape[1]) - 1, axis=1)[:, :k]
+            near = np.hstack([near, np.take_along_axis(part, top, axis=1)])
+            best = np.hstack([best, np.take_along_axis(cosines, top, axis=1)])
+        order = np.argsort(-best, axis=1, kind="stable")[:, :k]
+        rows, hits, theirs = (np.concatenate(arrays) for arrays in zip(*nearer, strict=True))
+        return np.take_along_axis(near, order, axis=1), np.take_along_axis(best, order, axis=1), (rows, hits, theirs)
+
+    def _cosines(self, vectors: Floats) -> Iterator[tuple[Ids, Floats]]:
+        """Ids, (M,) or (N, M), and (N, M) cosines of those that `around` considers, in parts."""
         if self._lists() is None:
-            for part, held in self._parts():
-                cosines = vectors @ held.T
-                rows, columns = np.nonzero(cosines > _floor_of(part, ids, floors))
-                found.append((rows, part[columns], cosines[rows, columns]))
+            yield from ((part, vectors @ held.T) for part, held in self._parts())
         else:
-            near, cosines = self.search(vectors, REACH)
-            rows, columns = np.nonzero(cosines > _floor_of(near.ravel(), ids, floors).reshape(near.shape))
-            found.append((rows, near[rows, columns], cosines[rows, columns]))
-        rows, hits, cosines = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-        return rows, hits, cosines
+            yield self.search(vectors, REACH)
 
     def ids(self) -> Ids:
         """(N,) all ids, ascending."""
@@ -120,8 +130,8 @@ class VectorIndex:
         ids = faiss.vector_to_array(self._index.id_map)
         flat: Any = faiss.downcast_index(self._index.index)
         held = faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d).reshape(flat.ntotal, flat.d)
-        for start in range(0, len(ids), 65_536):
-            yield ids[start : start + 65_536], held[start : start + 65_536]
+        for start in range(0, len(ids), 8_192):
+            yield ids[start : start + 8_192], held[start : start + 8_192]
 
     def _lists(self) -> Any:
         """The inverted file, None while the index is exact."""
@@ -196,14 +206,15 @@ class VectorIndex:
         start = end - LENGTH.unpack(body[end:].tobytes())[0]
         index = cls.__new__(cls)
         index._index = faiss.deserialize_index(body[:start])
+        index._newest = int(index.ids().max(initial=-1))
         return index, json.loads(body[start:end].tobytes())
 
 
 def _floor_of(wanted: Ids, ids: Ids, floors: Floats) -> Floats:
     """The floors of some ids, infinite for those that have none."""
-    at = np.searchsorted(ids, wanted).clip(max=max(len(ids) - 1, 0))
     if not len(ids):
-        return np.full(len(wanted), np.inf, np.float32)
+        return np.full(wanted.shape, np.inf, np.float32)
+    at = np.searchsorted(ids, wanted).clip(max=len(ids) - 1)
     return np.where(ids[at] == wanted, floors[at], np.float32(np.inf))
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("likeness", "adding", "reference", "one_more", "commands", "memory", "large")
+NAMES = ("likeness", "adding", "reference", "one_more", "commands", "memory", "large", "duplicates", "growing")
 
 
 def machine() -> str:

@@ -62,9 +62,9 @@ def _fill(index: ImageIndex, count: int) -> None:
             index._model.begin()
             for vector in part:
                 number += 1
-                image = index._store.add_image(Image(0, number.to_bytes(32, "big"), 1, 1, 1), vector)
+                image = index._store.add_image(Image(0, number.to_bytes(32, "big"), 1, 1, 1), vector, bytes(32), b"")
                 index._store.put_file(File(f"/synthetic/{number}.jpg", image, 1, 1))
-        index._neighbours.fit_if_due(number, GROWING)
+        index._neighbours.fit_if_due(GROWING)
 
 
 def _open(folder: str) -> None:
