@@ -30,7 +30,7 @@ class Evidence:
 
     def unlisted(self, space: int, limit: int) -> list[int]:
         """Images that have no list of their nearest in this space yet."""
-        return self._column("SELECT image FROM lists WHERE space < ? ORDER BY image LIMIT ?", [space, limit])
+        return self._column("SELECT image FROM lists WHERE space < ? ORDER BY space, image LIMIT ?", [space, limit])
 
     def radii(self, space: int) -> tuple[Ids, Floats]:
         """(N,) images with a list in this space, ascending, and the cosine of the last one in each."""
