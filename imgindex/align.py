@@ -9,18 +9,19 @@ from imgindex.features import Array, Described
 
 _RATIO = 0.9  # a match is clear when the next one is farther by this
 _NEAR = 14  # pixels, of those that keypoints are in, to which matches agree before a map is fitted to them
+LEAST = 8  # inliers of a copy
 _CLEAR = 50  # inliers from which a picture is not looked for in the mirror, too
 
 
 def align(a: Described, b: Described) -> tuple[Array, bool, int] | None:
     """The affine map a -> b (3 x 3, each 0 to 1 across and down), whether a is mirrored first, and the inliers."""
-    if min(len(a.points), len(b.points)) < 6:
-        return None
     best = None
+    if min(len(a.points), len(b.points)) < LEAST:
+        return None
     for mirrored in (False, True):
-        one = a.mirrored() if mirrored else a
+        one = a.mirrored if mirrored else a
         i, j = _mutual(one.descriptors @ b.descriptors.T)
-        if len(i) < 6:
+        if len(i) < LEAST:
             continue
         turn = np.exp(1j * (b.angles[j] - one.angles[i])) * b.scales[j] / one.scales[i]
         found = _agreed(one.points[i], b.points[j], turn, _stretches(a.size, b.size))

@@ -57,6 +57,7 @@ def add(
     """Index pictures and folders; what is unchanged is skipped."""
     with ImageIndex(folder(index), model=model, weights=weights) as opened, progress(opened) as step:
         added = opened.add(paths, progress=step)
+        opened.prove(progress=step)
     show(json, exports.added_json(added), lambda: report.added_text(added))
     raise typer.Exit(int(strict and bool(added.failed)))
 
@@ -80,6 +81,7 @@ def sync(weights: Weights = None, strict: Strict = False, index: Index = None, j
     """Walk the added folders again: take what is new, list what is missing."""
     with existing(index, weights) as opened, progress(opened) as step:
         added = opened.sync(progress=step)
+        opened.prove(progress=step)
         missing = opened.missing()
     show(json, exports.added_json(added) | {"missing": missing}, lambda: report.added_text(added, missing))
     raise typer.Exit(int(strict and bool(added.failed)))
@@ -111,9 +113,11 @@ def watch(
                 if total is None:
                     with progress(opened) as step:
                         total = opened.add(left, progress=step)
+                        opened.prove(progress=step)
                     print(report.added_text(total), "Watching; Ctrl-C ends it.", sep="\n", file=sys.stderr)
                 elif change and left:
                     new, before = opened.add(left), total
+                    opened.prove()
                     total = report.sum_of(before, new)
                     if new.added or new.moved or len(new.failed) > len(before.failed):
                         print(report.added_text(new), file=sys.stderr)

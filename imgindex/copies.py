@@ -45,14 +45,21 @@ class Copies:
         self._radii: Floats = np.empty(0, np.float32)  # of those
         self._seen: tuple[int, int] | None = None  # space and changes for which these two hold
 
-    def follow(self) -> None:
-        """Look at all images that have come, or whose nearest have gone, since the last time."""
+    def propose(self) -> None:
+        """List the nearest of all images that have come, or whose nearest have gone, since the last time."""
         if self._evidence.unlisted(self._store.state().space, 1):
             self._near.follow()  # most of the work, outside of the transactions that follow
             while self._propose():
                 pass
-        while self._prove():
-            pass
+
+    def follow(self, progress: Progress | None = None) -> None:
+        """Propose, and give a verdict on every pair that has none; `progress` gets the lists done and all there are."""
+        self.propose()
+        done, total = 0, self._evidence.open_lists() if progress else 0
+        while count := self._prove():
+            done += count
+            if progress:
+                progress(done, total)
 
     def _propose(self) -> bool:
         """List the nearest of some images, and enter these into the lists of others. Returns whether there were any."""
@@ -104,13 +111,12 @@ class Copies:
             order = np.argsort(self._listed)
             self._listed, self._radii = self._listed[order], self._radii[order]
 
-    def _prove(self) -> bool:
-        """Give a verdict on some of the pairs that have none. Returns whether there were any lists to do."""
+    def _prove(self) -> int:
+        """Give a verdict on some of the pairs that have none. Returns how many lists are done by that."""
         images, pairs = self._evidence.unproven(LISTS)
-        if not images:
-            return False
-        self._evidence.put_verdicts(images, self._verdicts(pairs))
-        return True
+        if images:
+            self._evidence.put_verdicts(images, self._verdicts(pairs))
+        return len(images)
 
     def _verdicts(self, pairs: list[tuple[int, int]]) -> dict[tuple[int, int], Pair | None]:
         descriptions = self._evidence.descriptions({image for pair in pairs for image in pair})

@@ -43,6 +43,13 @@ class Curation:
 
     # Looking
 
+    def prove(self, *, progress: Progress | None = None) -> None:
+        """Prove which of the images that came since the last time are copies; whatever asks for copies does so, too.
+
+        `progress` is called with the images done and all there are.
+        """
+        self._copies.follow(progress)
+
     def duplicates(self, *, keep: Sequence[str] = ()) -> Duplicates:
         """Groups of files that show the same picture, each with the file to keep first; needs no original file.
 

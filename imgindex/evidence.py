@@ -72,6 +72,10 @@ class Evidence:
                 SELECT 1 FROM pairs WHERE a = min(image, other) AND b = max(image, other)) ORDER BY 1, 2"""
         return images, [(a, b) for a, b in self._rows(sql, [json.dumps(images)])]
 
+    def open_lists(self) -> int:
+        """How many lists are not proven yet."""
+        return int(self._rows("SELECT count(*) FROM lists WHERE NOT proven")[0][0])
+
     def descriptions(self, images: Iterable[int]) -> dict[int, bytes]:
         """Local features of those images that have them."""
         sql = "SELECT image, description FROM features WHERE image IN (SELECT value FROM json_each(?))"

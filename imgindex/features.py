@@ -7,7 +7,7 @@ Imports only NumPy and OpenCV: a decoder child describes what it decodes.
 
 import struct
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import cv2
@@ -17,12 +17,11 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 LIMIT = 16_384  # bytes of a description
-_AREA = 256 * 192  # pixels in which keypoints are looked for; 320 x 240 finds no more copies and costs twice as much
-_SMALL = 192 * 144  # pixels of the small picture
+_SMALL = 192 * 144  # pixels of the small picture; keypoints from a larger one find no more copies
 _SIDE = 48  # pixels; a picture with a shorter side has no keypoints, only noise of its enlargement
-_FOUND, _POINTS = 250, 160  # keypoints looked for, and kept
+_FOUND, _POINTS = 200, 160  # keypoints looked for, and kept
 _PATTERN = 0.4  # correlation of neighbouring pixels, below which a picture is noise; photos have .65 and more
-_HEAD = struct.Struct("<BBHHHH")  # version, keypoints, size keypoints were found in, size of the small picture
+_HEAD = struct.Struct("<BB")  # version, keypoints; the small picture as JPEG follows them
 _POINT = np.dtype([("x", "<u2"), ("y", "<u2"), ("scale", "u1"), ("angle", "u1"), ("bins", "u1", 64)])
 # SIFT's 4 x 4 x 8 numbers of a mirrored picture: its rows (OpenCV has x there) and its directions change places.
 _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1, :, [0, 7, 6, 5, 4, 3, 2, 1]].ravel()
@@ -33,13 +32,18 @@ class Described:
     """A description, parsed: parse one picture once, and prove it against many."""
 
     blob: bytes
-    size: tuple[int, int]  # width, height that `points` are in
-    points: Array  # (N, 2) float32
+    points: Array  # (N, 2) float32, pixels of the small picture
     scales: Array  # (N,) float32
     angles: Array  # (N,) float32, radians
     descriptors: Array  # (N, 128) float32, unit length
     small: Array  # (h, w) float32, grey
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the small picture."""
+        return self.small.shape[1], self.small.shape[0]
+
+    @cached_property
     def mirrored(self) -> "Described":
         """The keypoints of the picture in a mirror; blob and small picture are as before."""
         points = self.points.copy()
@@ -51,27 +55,26 @@ class Described:
 def describe(image: npt.NDArray[np.uint8]) -> bytes:
     """(H, W, 3) uint8 RGB, upright, of any size, to at most LIMIT bytes."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    work, small = _scaled(grey, _AREA), _scaled(grey, _SMALL)
+    small = _scaled(grey, _SMALL)
     kept = np.empty(0, _POINT)
     if min(grey.shape) >= _SIDE and not _is_noise(small if small.size < grey.size else grey):
-        points, bins = _sift().detectAndCompute(work, None)
+        points, bins = _sift().detectAndCompute(small, None)
         if points:
-            kept = _choose(points, bins, work.shape)
+            kept = _choose(points, bins, small.shape)
     for quality in range(85, 0, -10):
         jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
         room = LIMIT - _HEAD.size - len(jpeg)
         if kept.nbytes <= room:
             break
     kept = kept[: room // _POINT.itemsize]
-    head = _HEAD.pack(1, len(kept), work.shape[1], work.shape[0], small.shape[1], small.shape[0])
-    return head + kept.tobytes() + jpeg
+    return _HEAD.pack(1, len(kept)) + kept.tobytes() + jpeg
 
 
 def parse(blob: bytes) -> Described:
     """Read what `describe` wrote. Raises ValueError when it is damaged."""
     if len(blob) < _HEAD.size:
         raise ValueError("cut short")
-    _, count, width, height, _, _ = _HEAD.unpack_from(blob)
+    _, count = _HEAD.unpack_from(blob)
     kept = np.frombuffer(blob, _POINT, count, _HEAD.size)
     jpeg = np.frombuffer(blob, np.uint8, offset=_HEAD.size + kept.nbytes)
     bins = np.stack([kept["bins"] >> 4, kept["bins"] & 15], axis=2).reshape(count, 128).astype(np.float32)
@@ -80,9 +83,9 @@ def parse(blob: bytes) -> Described:
     scales = np.exp2(kept["scale"].astype(np.float32) / 32)
     angles = kept["angle"].astype(np.float32) * (2 * np.pi / 256)
     small: Any = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE) if len(jpeg) else None
-    if small is None or not width * height:
+    if small is None:
         raise ValueError("no small picture")
-    return Described(blob, (width, height), points, scales, angles, bins, small.astype(np.float32))
+    return Described(blob, points, scales, angles, bins, small.astype(np.float32))
 
 
 def _scaled(grey: Array, area: int) -> Array:

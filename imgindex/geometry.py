@@ -11,7 +11,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from imgindex.align import align
+from imgindex.align import LEAST, align
 from imgindex.features import Array, Described, parse
 
 Kind = Literal["copy", "alike"]
@@ -102,7 +102,7 @@ def _judge(map_: Array, over: _Overlap, inliers: int) -> tuple[Kind | None, floa
     else:
         least, most, limit = 0.7, 0.07, 0.12
     fits = exact >= least and left <= limit and _drift(near & (off < 2), over.shift) <= most
-    if inliers >= 8 and agree >= 0.45 and fits and _spread(same, seen, over.inside):
+    if inliers >= LEAST and agree >= 0.45 and fits and _spread(same, seen, over.inside):
         return "copy", exact
     if inliers >= 12 and agree >= 0.4 and _spread(near, seen, over.inside):
         return "alike", exact

@@ -97,6 +97,8 @@ class ImageIndex(Curation):
     def add(self, paths: Iterable[AnyPath], *, progress: Progress | None = None) -> Added:
         """Index files and folders; what is unchanged is skipped, what cannot be read is listed in `failed`.
 
+        Which images may be copies of each other is known then; `prove`, or asking for duplicates, proves it.
+
         `progress` is called after each batch that is safe in the database, with the files done and all there are.
         Raises UsageError for a path that does not exist, and WeightsError.
         """
@@ -136,7 +138,7 @@ class ImageIndex(Curation):
 
     def _follow(self) -> None:
         self._neighbours.follow()
-        self._copies.follow()
+        self._copies.propose()
 
     def remove(self, targets: Iterable[AnyPath | int]) -> Removed:
         """Forget images by id, or files and folders by path; nothing is deleted from disk.

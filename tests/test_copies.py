@@ -165,6 +165,7 @@ def test_no_original_is_needed(album, tmp_path, expected):
 def test_a_wrong_verdict_is_noticed_and_mended(album, tmp_path, expected):
     with ImageIndex(tmp_path / "index", embedder=Embedder()) as index:
         index.add([album])
+        index.prove()
         index._evidence._write("UPDATE pairs SET kind = 'none' WHERE kind = 'copy'", [()])
         assert len(index.check(full=True)) == 2
         assert index.check() == []

@@ -22,9 +22,9 @@ SHOWN = 10  # false pairs by name
 def rows() -> Iterator[tuple[str, ...]]:
     photos()  # or a sentence
     for what, classes, options, asked in (
-        ("280 photos and 5 edits of each", ROOMS_AND_ANIMALS, [], ">= .99, 1"),
-        ("100 of these and 12 heavy edits", ROOMS_AND_ANIMALS, ["--hard", "--originals", "100"], ">= .92, >= .999"),
-        ("100 groceries and 5 edits of each", ("grocery_*",), ["--originals", "100"], ">= .99, >= .99"),
+        ("280 photos and 5 edits of each", ROOMS_AND_ANIMALS, [], ">= .99, >= .999"),
+        ("100 of these and 12 heavy edits", ROOMS_AND_ANIMALS, ["--hard", "--originals", "100"], ">= .88, >= .995"),
+        ("100 groceries and 5 edits of each", ("grocery_*",), ["--originals", "100"], ">= .99, >= .98"),
     ):
         with tempfile.TemporaryDirectory() as scratch:
             yield from _transformed(what, classes, options, asked, Path(scratch))
@@ -47,7 +47,11 @@ def _transformed(
     yield from _rates(what, found, truth, groups, asked)
     every, right = (Counter(map(_edits, some)) for some in (truth, found & truth))
     worst = min(every, key=lambda edits: (right[edits] / every[edits], edits))
-    yield f"{what}: worst kind of pair", f"{worst}, {right[worst] / every[worst]:.3f}", "-"
+    yield (
+        f"{what}: worst kind of pair",
+        f"{worst}, {right[worst] / every[worst]:.3f}",
+        ">= .95" if len(every) == 15 else "-",
+    )
     yield f"{what}: add and duplicates of {len(labels):,} files", f"{seconds:.0f} s", "-"
 
 
@@ -57,10 +61,10 @@ def _wild(scratch: Path) -> Iterator[tuple[str, ...]]:
     groups, _ = _found([Path(path) for path in labels], scratch / "index")
     truth, found = true_pairs(labels), _pairs(groups)
     what = f"{len(copies)} copies in the wild among {len(photos())} photos"
-    yield from _rates(what, found, truth, groups, "1, 1")
+    yield from _rates(what, found, truth, groups, ">= .95, 1")
     for kind in KINDS:
         asked = {pair for pair in truth if labels[pair[0]].startswith(kind)}
-        yield f"{what}: recall of {kind}", f"{rates(found, asked)[1]:.3f} of {len(asked)} pairs", "1"
+        yield f"{what}: recall of {kind}", f"{rates(found, asked)[1]:.3f} of {len(asked)} pairs", ">= .95"
 
 
 def _found(paths: Sequence[Path], folder: Path) -> tuple[Sequence[Group], float]:
