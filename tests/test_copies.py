@@ -7,11 +7,13 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
+import sqlite_utils
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imgindex import ImageIndex, NotIndexedError, UsageError
 from imgindex.copies import NEAREST
+from imgindex.migrations import migrations
 from tests.conftest import FakeEmbedder, write_picture
 
 
@@ -211,3 +213,25 @@ def test_the_report_tells_what_changed(album, tmp_path):
         assert last.since_last is not None
         assert len(last.since_last.gone) == 6
         assert (last.percent, last.redundant) == (0, 0)
+
+
+def test_an_index_from_before_there_were_features(album, tmp_path, expected):
+    """It opens, says so, and the next add makes it good."""
+    folder = tmp_path / "index"
+    with ImageIndex(tmp_path / "new", embedder=Embedder()) as index:
+        index.add([album])
+    folder.mkdir()
+    database = sqlite_utils.Database(folder / "index.db")
+    migrations.apply(database, stop_before="m002_duplicates")
+    database.attach("new", tmp_path / "new" / "index.db")
+    for table in ("model", "images", "vectors", "files", "folders"):
+        database.execute(f"INSERT INTO {table} SELECT * FROM new.{table}")
+    database.conn.commit()
+    database.close()
+
+    with ImageIndex(folder, embedder=Embedder()) as index:
+        assert "sync adds them" in index.check()[0]
+        assert {frozenset(group) for group in groups(index)} == {frozenset({"coffee-plain.png", "coffee-again.png"})}
+        assert index.add([album]).unchanged == len(list(album.iterdir()))
+        assert index.check(full=True) == []
+        assert groups(index) == expected
