@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import typer
 
 from imgindex.cli import app
 from tests.conftest import write_picture
@@ -16,8 +17,10 @@ COMMANDS = re.findall(r"^imgindex (.*?)(?: +#.*)?$", README, re.MULTILINE)
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A home with 20 pictures, and a cat here."""
-    for seed in range(18):
+    for seed in range(16):
         write_picture(tmp_path / "Pictures" / f"{seed}.png", seed)
+    for seed, name in enumerate("ab", start=16):
+        write_picture(tmp_path / "Pictures" / f"{name}.jpg", seed)
     for seed in range(2):
         write_picture(tmp_path / "Pictures" / "old" / f"{seed}.png", 100 + seed)
     write_picture(tmp_path / "cat.jpg", 200)
@@ -36,8 +39,7 @@ def test_the_commands_run(run, home, monkeypatch):
 
 
 def test_all_commands_are_shown():
-    registered = {command.name or command.callback.__name__ for command in app.registered_commands}
-    assert {command.split()[0] for command in COMMANDS} == registered
+    assert {command.split()[0] for command in COMMANDS} == {*typer.main.get_command(app).commands}
 
 
 @pytest.mark.usefixtures("home", "run")
