@@ -7,11 +7,10 @@ or removed concerns only those near it.
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import ThreadpoolController
 
 from imgindex import duplicates
 from imgindex.evidence import Evidence, Near
@@ -19,6 +18,7 @@ from imgindex.features import Described, parse
 from imgindex.geometry import prove
 from imgindex.neighbours import Neighbours
 from imgindex.records import Copy, Group, Pair
+from imgindex.space import one_thread
 from imgindex.store import Store
 from imgindex.vectors import VectorIndex
 
@@ -211,17 +211,12 @@ def prove_all(
             return None
 
     verdicts: dict[tuple[int, int], Pair | None] = {}
-    with _threads().limit(limits=1):  # the arrays are small: threads would only wait for each other
+    with one_thread():
         for a, b in pairs:
             one, two = described(a), described(b)
             proof = prove(one, two) if one and two else None
             verdicts[a, b] = Pair(a, b, **vars(proof)) if proof else None
     return verdicts
-
-
-@cache
-def _threads() -> ThreadpoolController:
-    return ThreadpoolController()
 
 
 def own_lists(ids: Ids, near: Ids, cosines: Floats) -> dict[int, Near]:

@@ -1,9 +1,12 @@
 """The compare space: where embeddings of a collection are compared, learnt from the collection itself."""
 
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from imgindex.records import Space
 
@@ -17,6 +20,17 @@ RANK = 256  # components that a fit keeps
 LIKENESS_RANK, LIKENESS_POWER = 64, 0.25
 COPIES_RANK, COPIES_POWER = 256, 0.75
 UNLIKE = 0.5  # plain cosine of two unrelated photos (median of GeM on 960 photos: .46)
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Linear algebra on one thread: of more, one would spin for .1 s after each product, beside a model or a proof."""
+    limited: AbstractContextManager[Any] = _threads().limit(limits=1, user_api="blas")
+    return limited
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def unit(vectors: Floats) -> Floats:
@@ -38,11 +52,14 @@ def fit(vectors: Floats, images: int) -> Space | None:
     """
     from sklearn.decomposition import PCA
 
+    _threads.cache_clear()  # SciPy has brought linear algebra of its own
     if len(vectors) < 2 or (vectors == vectors[0]).all():
         return None
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     rank = min(RANK, *vectors.shape)
-    pca: Any = PCA(rank, svd_solver="randomized", random_state=0, copy=False).fit(vectors)
+    pca: Any = PCA(rank, svd_solver="randomized", random_state=0, copy=False)
+    with one_thread():
+        pca.fit(vectors)
     singular = pca.singular_values_
     kept = int((singular > 1e-6 * singular[0]).sum())
     relative = singular[:kept] / singular[0]
@@ -71,7 +88,8 @@ def _whitened(vectors: Floats, space: Space | None, rank: int, power: float) -> 
     if space is None:
         return unit(vectors)
     weight = space.components[:rank] / space.singular[:rank, None] ** power
-    return unit((unit(vectors) - space.mean) @ weight.T)
+    with one_thread():
+        return unit((unit(vectors) - space.mean) @ weight.T)
 
 
 def similarity(cosine: Floats, space: Space | None) -> Floats:
