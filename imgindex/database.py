@@ -11,7 +11,7 @@ from typing import Any
 import sqlite_utils
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]  # the one it uses itself, pysqlite3 or the standard library's
 
-from imgindex.errors import IndexFormatError, StorageError
+from imgindex.errors import BusyError, IndexFormatError, StorageError
 from imgindex.migrations import migrations
 
 BUSY_SECONDS = 120  # a batch is written in milliseconds; this only bounds a writer that hangs
@@ -43,7 +43,7 @@ class Database:
             mode = "wal" if sqlite3.sqlite_version_info > (3, 51, 2) else "delete"
             if self.rows("PRAGMA journal_mode") == [(mode,)] and not migrations.pending(database):
                 return
-            with _alone(self._path.with_suffix(".lock")):  # SQLite does not wait for a change of journal mode
+            with alone(self._path.with_suffix(".lock")):  # SQLite does not wait for a change of journal mode
                 database.conn.execute(f"PRAGMA journal_mode = {mode}")
                 with self.transaction():
                     migrations.apply(database)
@@ -116,8 +116,8 @@ class Database:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Only one process at a time."""
+def alone(lock: Path, busy: str | None = None) -> Iterator[None]:
+    """Only one process (and thread) at a time; the next one waits, or raises BusyError with the sentence `busy`."""
     try:
         file = open(lock, "ab")  # noqa: SIM115
     except OSError as error:
@@ -126,7 +126,10 @@ def _alone(lock: Path) -> Iterator[None]:
             "with --index."
         ) from error
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError:
+            raise BusyError(busy) from None
         yield
 
 

@@ -35,3 +35,7 @@ class StorageError(ImgindexError):
 
 class NotIndexedError(ImgindexError):
     """An id or path that the index does not know."""
+
+
+class BusyError(ImgindexError):
+    """Another process is doing the same thing to this index."""

@@ -26,17 +26,20 @@ from imgindex.ingest import Ingest, Tally
 from imgindex.model import IndexModel
 from imgindex.neighbours import Neighbours
 from imgindex.records import Added, Counts, File, ModelInfo, Neighbour, Removed, Similar
+from imgindex.runs import Runs
+from imgindex.sorting import Sorting
 from imgindex.space import GROWING, GROWN
 from imgindex.store import Store
+from imgindex.themes import Themes
 
 Floats = npt.NDArray[np.float32]
 AnyPath = str | os.PathLike[str]
 Progress = Callable[[int, int], None]
 
-DATABASE, VECTORS, COPIES = "index.db", "vectors.faiss", "copies.faiss"
+DATABASE, VECTORS, COPIES, RECLUSTER = "index.db", "vectors.faiss", "copies.faiss", "recluster.lock"
 
 
-class ImageIndex(Curation):
+class ImageIndex(Curation, Sorting):
     """A folder that remembers pictures: add them, find their like, lose nothing.
 
     Opens the index in `folder`, or begins one there. It has one model for life: `embedder`, or the named `model`
@@ -62,7 +65,9 @@ class ImageIndex(Curation):
             ) from error
         self._store = Store(self.folder / DATABASE)
         self._model = IndexModel(self._store, model, Path(weights) if weights else None, embedder)
-        self._ingest = Ingest(self._store, self._model)
+        self._runs = Runs(self._store.database)
+        self._themes = Themes(self._store, self._runs, self.folder / RECLUSTER)
+        self._ingest = Ingest(self._store, self._model, self._themes)
         self._neighbours = Neighbours(self._store, self.folder / VECTORS, spaces.likeness)
         self._evidence = Evidence(self._store.database)
         self._near = Neighbours(self._store, self.folder / COPIES, spaces.copies)
@@ -240,7 +245,9 @@ class ImageIndex(Curation):
 
     def check(self, *, full: bool = False, progress: Progress | None = None) -> list[str]:
         """What is wrong with the index, one sentence each; `full`: also compute all duplicates anew and compare."""
-        problems = self._store.problems() + self._neighbours.problems() + self._near.problems()
+        problems = (
+            self._store.problems() + self._neighbours.problems() + self._near.problems() + self._themes.problems()
+        )
         return problems + (self._copies.problems(progress) if full else [])
 
     def repair(self, *, full: bool = False) -> None:

@@ -16,6 +16,7 @@ from imgindex.errors import DecodingStoppedError, UnreadablePictureError
 from imgindex.model import READERS, IndexModel, decoder_versions
 from imgindex.records import Decoded, Failure, File, Image
 from imgindex.store import Store
+from imgindex.themes import Themes
 
 Floats = npt.NDArray[np.float32]
 T = TypeVar("T")
@@ -50,9 +51,10 @@ class _Loaded:
 class Ingest:
     """Reads, decodes and embeds files, and records them batch by batch; each batch is kept or not at all."""
 
-    def __init__(self, store: Store, model: IndexModel) -> None:
+    def __init__(self, store: Store, model: IndexModel, themes: Themes) -> None:
         self._store = store
         self._model = model
+        self._themes = themes
         self._decoder = decoder_versions()
         self._readers = ThreadPoolExecutor(READERS, "imgindex-read")
         self._embedding = ThreadPoolExecutor(1, "imgindex-embed")
@@ -132,7 +134,8 @@ class Ingest:
             if embedding:
                 self._model.begin()
             for (image, decoded), vector in zip(_new(loaded).items(), vectors, strict=True):
-                self._store.add_image(image, vector, decoded.digest, decoded.description)
+                number = self._store.add_image(image, vector, decoded.digest, decoded.description)
+                self._themes.place([number], vector[None])
             lost = [item.found for item in loaded if not self._record_file(item, tally)]
             failures = [item.failure for item in loaded if item.failure]
             tally.failed += failures

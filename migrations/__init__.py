@@ -114,3 +114,26 @@ def m002_duplicates(db: Database) -> None:
         "CREATE INDEX ledger_state ON ledger(state)",
     ):
         db.execute(statement)
+
+
+@migrations()
+def m003_themes(db: Database) -> None:
+    """Runs of the clustering, the themes that live through them, and where each image belongs."""
+    for statement in (
+        # `mean`, `components` and `singular` are the projection in which the centroids lie; only the newest run has it.
+        """CREATE TABLE runs (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, created TEXT NOT NULL, seconds REAL NOT NULL, why TEXT NOT NULL,
+            images INTEGER NOT NULL, k INTEGER NOT NULL, elbow INTEGER, silhouette REAL NOT NULL, curve TEXT NOT NULL,
+            model TEXT NOT NULL, space INTEGER NOT NULL, far REAL NOT NULL, lineage TEXT NOT NULL,
+            mean BLOB, components BLOB, singular BLOB)""",
+        "CREATE TABLE themes (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT)",
+        """CREATE TABLE run_themes (
+            run INTEGER NOT NULL REFERENCES runs(id), theme INTEGER NOT NULL REFERENCES themes(id),
+            size INTEGER NOT NULL, centroid BLOB NOT NULL, PRIMARY KEY (run, theme)) WITHOUT ROWID""",
+        # silhouette NULL: placed since the run.
+        """CREATE TABLE placements (
+            image INTEGER PRIMARY KEY REFERENCES images(id) ON DELETE CASCADE,
+            theme INTEGER NOT NULL REFERENCES themes(id), distance REAL NOT NULL, silhouette REAL)""",
+        "CREATE INDEX placements_theme ON placements(theme)",
+    ):
+        db.execute(statement)

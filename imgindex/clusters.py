@@ -1,0 +1,254 @@
+"""Vectors -> clusters: spherical k-means, with k chosen by silhouette and elbow together. Pure: no files, no database."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from imgindex.records import Candidate
+
+Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+Progress = Callable[[int, int], None]
+
+SEED = 0
+STARTS, FEWEST_STARTS, SHARED = (
+    8,
+    2,
+    10_000,
+)  # starts for the curve: luck matters in a small collection, time in a large
+FINAL = 6  # starts of the result for each of those
+STEPS, FINAL_STEPS = 8, 100  # of Lloyd's algorithm, at most
+SAMPLE = 20_000  # vectors on which k is chosen, in a larger collection
+KEEP, BETTER = 0.95, 1.01  # k stays while it scores so much of the best; another result must be so much better
+FEWEST = 20  # of that sample, for each cluster
+NEAR, COARSE, FINE = 12, 1.3, 1.05  # all candidates up to here; then steps, and steps beside the best
+PART = 16_384  # vectors compared at once
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """N vectors in k clusters."""
+
+    labels: Labels  # (N,) 0 .. k-1
+    centroids: Floats  # (k, D), unit length
+    silhouettes: Floats  # (N,) -1 .. 1
+    curve: tuple[Candidate, ...]  # what k was chosen from
+    elbow: int | None  # None: the curve has none
+
+    @property
+    def silhouette(self) -> float:
+        """The mean over all vectors; 0 for one cluster."""
+        return float(self.silhouettes.mean()) if len(self.silhouettes) else 0.0
+
+
+def cluster(
+    vectors: Floats, *, clusters: int | None = None, before: Labels | None = None, progress: Progress | None = None
+) -> Clustering:
+    """(N, D) unit vectors, N > 0, in `clusters` or in as many as `choose` says; the same vectors give the same result.
+
+    There are never more clusters than different vectors. `before`, (N,) clusters of an earlier result or -1, is followed
+    where another result is not clearly better. `progress` is called with the candidates done and all.
+    """
+    sample = vectors
+    if len(vectors) > SAMPLE:
+        sample = vectors[np.sort(np.random.default_rng(SEED).choice(len(vectors), SAMPLE, replace=False))]
+    sampled = len(sample) < len(vectors)
+    warm = _centroids(vectors, before) if before is not None else vectors[:0]
+    distinct = len(np.unique(sample, axis=0))
+    ks = candidates(len(vectors), min(distinct, len(sample) // FEWEST) if sampled else distinct)
+    curve = _Curve(sample, ks[-1], sampled)
+    for done, k in enumerate(ks, 1):
+        curve.add(k)
+        if progress:
+            progress(done, len(ks))
+    least = fewest(len(vectors))
+    for k in beside(ks, choose(curve.points(), least), len(warm)):
+        curve.add(k)
+    points = curve.points()
+    k = clusters or choose(points, least, len(warm))
+    if k > distinct:
+        sample = vectors
+        k = min(k, len(np.unique(vectors, axis=0)))
+    seeds = [curve.centroids[k] if k in curve.centroids else _seeds(sample, k, 0)]
+    seeds += [_seeds(sample, k, start) for start in range(1, 1 + FINAL * (_starts(len(sample)) - FEWEST_STARTS))]
+    fits = [_lloyd(sample, one, FINAL_STEPS) for one in seeds]
+    centroids, cosines = _lloyd(vectors, max(fits, key=lambda found: found[1])[0], FINAL_STEPS)
+    if k == len(warm):
+        known, as_before = _lloyd(vectors, warm, FINAL_STEPS)
+        if cosines <= BETTER * as_before:
+            centroids = known
+    held, labels = np.unique(assign(vectors, centroids)[0], return_inverse=True)  # a cluster may have lost all it had
+    return Clustering(labels, centroids[held], silhouettes(vectors, labels), points, knee(points)[0])
+
+
+def candidates(images: int, most: int) -> list[int]:
+    """1 .. 4 * sqrt(N / 2), but no more than `most`; all of them to 12, then in steps of 30 percent."""
+    last = max(1, min(int(4 * np.sqrt(images / 2)), images - 1, most))
+    return _steps(1, last, COARSE)
+
+
+def fewest(images: int) -> int:
+    """The least k to choose: 2, and in a large collection sqrt(N / 2) / 10, as two or three themes of it help nobody."""
+    return max(2, int(np.sqrt(images / 2) / 10))
+
+
+def beside(ks: list[int], best: int, before: int) -> list[int]:
+    """Those between a candidate and its neighbours, in steps of 5 percent, and the k of the result before."""
+    place = ks.index(best)
+    low, high = ks[max(place - 1, 0)], ks[min(place + 1, len(ks) - 1)]
+    more = {*_steps(low, high, FINE), before} - {*ks}
+    return sorted(k for k in more if ks[0] < k < ks[-1])
+
+
+def _steps(first: int, last: int, step: float) -> list[int]:
+    ks = [first]
+    while ks[-1] < last:
+        ks.append(min(last, ks[-1] + 1 if ks[-1] < NEAR else max(ks[-1] + 1, round(ks[-1] * step))))
+    return ks
+
+
+def choose(curve: tuple[Candidate, ...], least: int, before: int = 0) -> int:
+    """The k, not under `least`, with the highest sum of silhouette and elbow, each as a share of its highest.
+
+    The silhouette alone takes the coarsest split where themes nest; the elbow alone overshoots where there are few. The
+    silhouette is smoothed over neighbouring candidates, as single ones jump with the luck of k-means. The k of the
+    result `before` stays while its sum is within 5 percent of the highest.
+    """
+    wanted = [place for place, candidate in enumerate(curve) if candidate.k >= least]
+    if not wanted:
+        return curve[-1].k
+    silhouette = np.array([curve[place].silhouette for place in wanted])
+    around = np.pad(silhouette, 1, mode="edge")
+    smooth = np.maximum(0.25 * around[:-2] + 0.5 * silhouette + 0.25 * around[2:], 0)
+    score = smooth / max(smooth.max(), 1e-9) + knee(curve)[1][wanted]
+    for place, one in zip(wanted, score, strict=True):
+        if curve[place].k == before and one >= KEEP * score.max():
+            return before
+    return curve[wanted[int(score.argmax())]].k
+
+
+def knee(curve: tuple[Candidate, ...]) -> tuple[int | None, npt.NDArray[np.float64]]:
+    """The elbow of the inertia, and how far each candidate lies below the straight line, as a share of the farthest.
+
+    Satopää et al. 2011, "Finding a 'Kneedle' in a haystack"; None and zeros for a straight line.
+    """
+    from kneed import KneeLocator
+
+    inertia = np.minimum.accumulate([candidate.inertia for candidate in curve])
+    if len(curve) < 3 or inertia[0] - inertia[-1] <= 1e-9 * max(inertia[0], 1e-9):
+        return None, np.zeros(len(curve))
+    found = KneeLocator([candidate.k for candidate in curve], inertia, curve="convex", direction="decreasing")
+    below = np.maximum(found.y_difference, 0)
+    if below.max() < 1e-6:
+        return None, np.zeros(len(curve))
+    return (int(found.elbow) if found.elbow else None), below / below.max()
+
+
+def assign(vectors: Floats, centroids: Floats) -> tuple[Labels, Floats]:
+    """(N, D) unit vectors, (k, D) unit centroids -> (N,) the nearest, and (N,) the distance, 0 .. 2 (1 - cosine)."""
+    labels, distances = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    for start in range(0, len(vectors), PART):
+        cosines = vectors[start : start + PART] @ centroids.T
+        nearest = cosines.argmax(1)
+        labels.append(nearest)
+        distances.append(1 - cosines[np.arange(len(nearest)), nearest])
+    return np.concatenate(labels), np.concatenate(distances)
+
+
+def silhouettes(vectors: Floats, labels: Labels) -> Floats:
+    """(N, D) unit vectors, (N,) labels 0 .. k-1 -> (N,) silhouettes by cosine distance, exactly (Rousseeuw 1987).
+
+    For cosines, the mean distance to a cluster is the distance to its mean; so this takes N x k steps, not N x N.
+    """
+    k = int(labels.max()) + 1 if len(labels) else 0
+    if k < 2:
+        return np.zeros(len(labels), np.float32)
+    sizes = np.bincount(labels, minlength=k)
+    means = _sums(vectors, labels, k) / sizes[:, None].astype(np.float32)
+    parts = []
+    for start in range(0, len(vectors), PART):
+        own = labels[start : start + PART]
+        cosines = vectors[start : start + PART] @ means.T
+        rows, size = np.arange(len(own)), sizes[own]
+        within = 1 - (cosines[rows, own] * size - 1) / np.maximum(size - 1, 1)
+        cosines[rows, own] = -2
+        between = 1 - cosines.max(1)
+        score = (between - within) / np.maximum(np.maximum(within, between), 1e-9)
+        parts.append(np.where(size > 1, score, 0))
+    return np.concatenate(parts).astype(np.float32)
+
+
+class _Curve:
+    """How well each candidate k fits a sample."""
+
+    def __init__(self, sample: Floats, last: int, sampled: bool) -> None:
+        self._sample, self._sampled = sample, sampled
+        self._points: list[Candidate] = []
+        self.centroids: dict[int, Floats] = {}  # of each candidate
+        # The first seeds serve a smaller k as well.
+        self._seeds = [_seeds(sample, last, start) for start in range(_starts(len(sample)))]
+
+    def add(self, k: int) -> None:
+        fits = (_lloyd(self._sample, seeds[:k], STEPS) for seeds in self._seeds)
+        centroids, cosines = max(fits, key=lambda found: found[1])
+        self.centroids[k] = centroids
+        labels = np.unique(assign(self._sample, centroids)[0], return_inverse=True)[1]
+        scores = silhouettes(self._sample, labels)
+        error = float(scores.std() / np.sqrt(len(scores))) if self._sampled else 0.0
+        self._points.append(Candidate(k, 2 * (len(scores) - cosines), float(scores.mean()), error))
+
+    def points(self) -> tuple[Candidate, ...]:
+        """By k."""
+        return tuple(sorted(self._points, key=lambda point: point.k))
+
+
+def _starts(vectors: int) -> int:
+    return min(max(SHARED // vectors, FEWEST_STARTS), STARTS)
+
+
+def _seeds(vectors: Floats, k: int, start: int) -> Floats:
+    """Greedy k-means++ (Arthur and Vassilvitskii 2007)."""
+    from sklearn.cluster import kmeans_plusplus
+
+    seeds: Floats = kmeans_plusplus(vectors, k, random_state=SEED + start)[0]
+    return seeds
+
+
+def _lloyd(vectors: Floats, centroids: Floats, steps: int) -> tuple[Floats, float]:
+    """Spherical k-means (Dhillon and Modha 2001) -> (k, D) unit centroids, and the sum of the cosines to the nearest.
+
+    scikit-learn has only the Euclidean one; that of faiss takes five to ten times as long for vectors this short.
+    """
+    before = None
+    for _ in range(steps):
+        labels, distances = assign(vectors, centroids)
+        if np.array_equal(labels, before):
+            break
+        before = labels
+        means = _unit_sums(vectors, labels, len(centroids))
+        centroids = np.where(means.any(axis=1, keepdims=True), means, centroids)
+    return centroids, float(len(vectors) - distances.sum())
+
+
+def _centroids(vectors: Floats, labels: Labels) -> Floats:
+    """Of (N,) labels, -1 for none; they need not be consecutive."""
+    known = labels >= 0
+    held, rows = np.unique(labels[known], return_inverse=True)
+    return _unit_sums(vectors[known], rows, len(held))
+
+
+def _unit_sums(vectors: Floats, labels: Labels, k: int) -> Floats:
+    """(N, D), (N,) -> (k, D): the mean directions; zeros for a cluster that has nothing."""
+    sums = _sums(vectors, labels, k)
+    means: Floats = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
+    return means
+
+
+def _sums(vectors: Floats, labels: Labels, k: int) -> Floats:
+    from scipy.sparse import csr_array
+
+    ones, rows = np.ones(len(vectors), np.float32), np.arange(len(vectors) + 1)
+    sums: Floats = csr_array((ones, labels, rows), shape=(len(vectors), k)).T @ vectors
+    return sums

@@ -1,0 +1,150 @@
+"""Themes: the whole index clustered now and then, new images placed as they come."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from imgindex import clusters as clustering
+from imgindex import space as spaces
+from imgindex.clusters import Clustering
+from imgindex.database import alone
+from imgindex.errors import NotIndexedError, UsageError
+from imgindex.lineage import heirs, lineage
+from imgindex.records import Clusters, Drift, Lineage, Run, Space, Theme
+from imgindex.runs import Runs, now
+from imgindex.schedule import is_due
+from imgindex.store import Store
+
+Floats = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+Progress = Callable[[int, int], None]
+
+FAR = 0.95  # of a run's images lie nearer to their centroid than what is called far
+DRIFTED, ENOUGH = 0.2, 20  # share of the images that came since which lie far out, when so many came
+GROWN = 0.5  # images that came, as a share of the run's
+EVERY = "7d"
+
+
+class Themes:
+    """Sorts an index into themes. Usable from several threads."""
+
+    def __init__(self, store: Store, runs: Runs, lock: Path) -> None:
+        self._store = store
+        self._runs = runs
+        self._lock = lock
+        self._projection: tuple[int, Space | None, Ids, Floats] = (0, None, np.empty(0, np.int64), np.empty((0, 0)))
+
+    def due(self, every: str) -> str | None:
+        """Why the index should be clustered again, as a sentence; None: it need not be. Raises UsageError."""
+        last = self._runs.run(self._runs.last_id())
+        overdue = is_due(every, datetime.fromisoformat(last.created)) if last else True
+        if not last:
+            return "It is the first run."
+        drift = self._drift(last)
+        if not drift.placed and not drift.removed:
+            return None
+        if overdue:
+            return f"The schedule ({every}) says so."
+        if drift.placed >= ENOUGH and drift.far_share >= DRIFTED:
+            return f"{drift.far} of the {drift.placed} images that came since lie far from every theme."
+        if drift.growth >= GROWN:
+            return f"{drift.placed} images came since, to {last.images}."
+        return None
+
+    def recluster(self, clusters: int | None, why: str, progress: Progress | None) -> Run:
+        """Cluster all images and publish the result in one transaction; until then the last one stays."""
+        with alone(self._lock, "another recluster of this index is running; wait for it to end."):
+            return self._recluster(clusters, why, progress)
+
+    def _recluster(self, clusters: int | None, why: str, progress: Progress | None) -> Run:
+        start = time.monotonic()
+        model, ids = self._store.model(), self._store.image_ids()
+        if model is None or not len(ids):
+            raise NotIndexedError("the index is empty, so there is nothing to cluster; imgindex add FOLDER begins.")
+        if clusters is not None and not 1 <= clusters <= len(ids):
+            raise UsageError(f"--clusters is {clusters}; it must be 1 to {len(ids)}, the number of images.")
+        sample = ids[np.linspace(0, len(ids) - 1, min(len(ids), spaces.THEMES_SAMPLE)).astype(int)]
+        space = spaces.fit(self._store.matrix(sample), len(ids), spaces.THEMES_RANK)
+        parts = [(part, spaces.themes(vectors, space)) for part, vectors in self._store.scan(ids)]
+        ids, vectors = np.concatenate([part for part, _ in parts]), np.concatenate([part for _, part in parts])
+        placed = self._runs.placed()
+        before = np.array([placed.get(image, -1) for image in ids.tolist()], np.int64)
+        found = clustering.cluster(
+            vectors, clusters=clusters, before=before if placed else None, progress=progress
+        )  # fmt: skip
+        _, distances = clustering.assign(vectors, found.centroids)
+        run = Run(
+            id=0, created=now(), seconds=0, why=why, images=len(ids), k=len(found.centroids), elbow=found.elbow,
+            silhouette=found.silhouette, curve=found.curve, model=model.name, space=self._store.state().space,
+            far=float(np.quantile(distances, FAR)), lineage=Lineage(),
+        )  # fmt: skip
+        with self._runs.transaction():
+            return self._publish(run, space, ids, before, found, distances, start)
+
+    def _publish(
+        self, run: Run, space: Space | None, ids: Ids, before: Ids, found: Clustering, distances: Floats, start: float
+    ) -> Run:
+        inherited = heirs(before, found.labels)
+        themes = {
+            cluster: inherited[cluster] if cluster in inherited else self._runs.new_theme() for cluster in range(run.k)
+        }
+        done = replace(
+            run, lineage=lineage(before, found.labels, themes), seconds=round(time.monotonic() - start, 3)
+        )  # fmt: skip
+        number = self._runs.put_run(done, space)
+        sizes = np.bincount(found.labels)
+        self._runs.put_themes(number, zip(themes.values(), sizes.tolist(), found.centroids, strict=True))
+        self._runs.forget_placements()
+        rows = zip(ids.tolist(), found.labels.tolist(), distances.tolist(), found.silhouettes.tolist(), strict=True)
+        self._runs.place(
+            (image, themes[cluster], distance, silhouette) for image, cluster, distance, silhouette in rows
+        )
+        for part, vectors in self._store.scan(self._runs.unplaced()):  # they came while this ran
+            self.place(part.tolist(), vectors)
+        return replace(done, id=number)
+
+    def place(self, images: Sequence[int], vectors: Floats) -> None:
+        """In the transaction that adds (N,) images with (N, D) embeddings: put each to the nearest centroid."""
+        last = self._runs.last_id()
+        if not last:
+            return
+        if self._projection[0] != last:
+            self._projection = (last, *self._runs.projection(last))
+        _, space, themes, centroids = self._projection
+        labels, distances = clustering.assign(spaces.themes(vectors, space), centroids)
+        rows = zip(images, themes[labels].tolist(), distances.tolist(), strict=True)
+        self._runs.place((image, theme, distance, None) for image, theme, distance in rows)
+
+    def current(self) -> Clusters:
+        """The themes as they are now."""
+        with self._runs.transaction():
+            run = self._runs.run(self._runs.last_id())
+            if run is None:
+                return Clusters(None, (), None)
+            members, names, drift = self._runs.members(), self._runs.names(), self._drift(run)
+        total = sum(map(len, members.values()))
+        themes = [
+            Theme(theme, names.get(theme), len(images) / total, tuple(images)) for theme, images in members.items()
+        ]
+        return Clusters(run, tuple(sorted(themes, key=lambda theme: (-len(theme.images), theme.id))), drift)
+
+    def _drift(self, run: Run) -> Drift:
+        left, placed, far = self._runs.since(run.far)
+        return Drift(run.images, placed, run.images - left, far)
+
+    def rename(self, theme: int, name: str | None) -> None:
+        """Name a theme of the last run; an empty name or None takes it back. Raises NotIndexedError."""
+        with self._runs.transaction():
+            if theme not in self._runs.sizes(self._runs.last_id()):
+                raise NotIndexedError(f"there is no theme {theme} now; imgindex clusters lists them.")
+            self._runs.rename(theme, name or None)
+
+    def problems(self) -> list[str]:
+        """What is wrong, one sentence each."""
+        lost = len(self._runs.unplaced()) if self._runs.last_id() else 0
+        return [f"{lost} images have no theme; imgindex recluster places them."] if lost else []
