@@ -38,6 +38,7 @@ from imgindex.records import (
     Similar,
     Since,
     Theme,
+    ThemeShare,
 )
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "Since",
     "StorageError",
     "Theme",
+    "ThemeShare",
     "Undone",
     "UnreadablePictureError",
     "UsageError",

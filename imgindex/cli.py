@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from imgindex import ImageIndex, ImgindexError, UsageError, available_models, cli_copies, exports, report
+from imgindex import ImageIndex, ImgindexError, UsageError, available_models, cli_copies, cli_themes, exports, report
 from imgindex.terminal import Index, Json, Model, Strict, Weights, existing, folder, progress, show
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(cli_copies.app)
+app.add_typer(cli_themes.app)
 
 
 def main() -> None:

@@ -2,16 +2,15 @@
 
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from imgindex import Plan, StorageError, UsageError, calibrate_index, exports, pages, report
+from imgindex import Plan, UsageError, calibrate_index, exports, pages, report
 from imgindex.ledger import How
-from imgindex.terminal import Index, Json, Weights, existing, progress, show
+from imgindex.terminal import Index, Json, Weights, existing, progress, show, write
 
 app = typer.Typer()
 
@@ -35,7 +34,7 @@ def duplicates(keep: Keep = "", csv: Csv = False, html: Html = None, index: Inde
     with existing(index) as opened:
         found = opened.duplicates(keep=_order(keep))
         if html:
-            _write(html, pages.duplicates_html(found, opened.thumbnail, opened.files_of_pairs(found.alike)))
+            write(html, pages.duplicates_html(found, opened.thumbnail, opened.files_of_pairs(found.alike)))
     if csv and not json:
         sys.stdout.writelines(exports.duplicates_csv(found))
     else:
@@ -48,7 +47,7 @@ def report_(csv: Csv = False, html: Html = None, index: Index = None, json: Json
     with existing(index) as opened:
         made = opened.report()
     if html:
-        _write(html, pages.report_html(made))
+        write(html, pages.report_html(made))
     if csv and not json:
         sys.stdout.writelines(exports.report_csv(made))
     else:
@@ -119,7 +118,7 @@ def clean(
             )
             return
         made = opened.plan_clean(how, keep=_order(keep))
-        _write(where, [made.to_json()])
+        write(where, [made.to_json()])
         steps = [
             {"path": step.path, "keep": step.keep, "group": step.group, "bytes": step.bytes} for step in made.steps
         ]
@@ -143,14 +142,6 @@ def calibrate(weights: Weights = None, index: Index = None, json: Json = False) 
 
 def _order(keep: str) -> list[str]:
     return [name.strip() for name in keep.split(",")] if keep else []
-
-
-def _write(file: Path, parts: Iterator[str] | list[str]) -> None:
-    try:
-        with open(file, "w", encoding="utf-8", newline="") as out:
-            out.writelines(parts)
-    except OSError as error:
-        raise StorageError(f"{file} cannot be written ({error.strerror}); name another file.") from error
 
 
 def _read(file: Path) -> Plan:

@@ -1,4 +1,4 @@
-"""Vectors -> clusters: spherical k-means, with k chosen by silhouette and elbow together. Pure: no files, no database."""
+"""Vectors -> clusters: spherical k-means, k chosen by silhouette and elbow together. Pure: no files, no database."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,13 +17,15 @@ STARTS, FEWEST_STARTS, SHARED = (
     8,
     2,
     10_000,
-)  # starts for the curve: luck matters in a small collection, time in a large
-FINAL = 6  # starts of the result for each of those
+)  # starts for the curve: luck matters for few vectors, time for many
+FINAL = 8  # starts of the result for each of those
 STEPS, FINAL_STEPS = 8, 100  # of Lloyd's algorithm, at most
 SAMPLE = 20_000  # vectors on which k is chosen, in a larger collection
+SMOOTH = 0.15  # weight of each neighbour of a silhouette on the curve
 KEEP, BETTER = 0.95, 1.01  # k stays while it scores so much of the best; another result must be so much better
 FEWEST = 20  # of that sample, for each cluster
 NEAR, COARSE, FINE = 12, 1.3, 1.05  # all candidates up to here; then steps, and steps beside the best
+SAME = 1e-6  # a distance that is rounding only
 PART = 16_384  # vectors compared at once
 
 
@@ -48,8 +50,8 @@ def cluster(
 ) -> Clustering:
     """(N, D) unit vectors, N > 0, in `clusters` or in as many as `choose` says; the same vectors give the same result.
 
-    There are never more clusters than different vectors. `before`, (N,) clusters of an earlier result or -1, is followed
-    where another result is not clearly better. `progress` is called with the candidates done and all.
+    There are never more clusters than different vectors. `before`, (N,) clusters of an earlier result or -1, is
+    followed where another result is not clearly better. `progress` is called with the candidates done and all.
     """
     sample = vectors
     if len(vectors) > SAMPLE:
@@ -90,7 +92,7 @@ def candidates(images: int, most: int) -> list[int]:
 
 
 def fewest(images: int) -> int:
-    """The least k to choose: 2, and in a large collection sqrt(N / 2) / 10, as two or three themes of it help nobody."""
+    """The least k to choose: 2; sqrt(N / 2) / 10 of a large collection, as two or three themes of it help nobody."""
     return max(2, int(np.sqrt(images / 2) / 10))
 
 
@@ -121,7 +123,7 @@ def choose(curve: tuple[Candidate, ...], least: int, before: int = 0) -> int:
         return curve[-1].k
     silhouette = np.array([curve[place].silhouette for place in wanted])
     around = np.pad(silhouette, 1, mode="edge")
-    smooth = np.maximum(0.25 * around[:-2] + 0.5 * silhouette + 0.25 * around[2:], 0)
+    smooth = np.maximum(SMOOTH * (around[:-2] + around[2:]) + (1 - 2 * SMOOTH) * silhouette, 0)
     score = smooth / max(smooth.max(), 1e-9) + knee(curve)[1][wanted]
     for place, one in zip(wanted, score, strict=True):
         if curve[place].k == before and one >= KEEP * score.max():
@@ -175,8 +177,8 @@ def silhouettes(vectors: Floats, labels: Labels) -> Floats:
         within = 1 - (cosines[rows, own] * size - 1) / np.maximum(size - 1, 1)
         cosines[rows, own] = -2
         between = 1 - cosines.max(1)
-        score = (between - within) / np.maximum(np.maximum(within, between), 1e-9)
-        parts.append(np.where(size > 1, score, 0))
+        score = (between - within) / np.maximum(np.maximum(within, between), SAME)
+        parts.append(np.where(size > 1, score.clip(-1, 1), 0))
     return np.concatenate(parts).astype(np.float32)
 
 
@@ -221,7 +223,7 @@ def _lloyd(vectors: Floats, centroids: Floats, steps: int) -> tuple[Floats, floa
 
     scikit-learn has only the Euclidean one; that of faiss takes five to ten times as long for vectors this short.
     """
-    before = None
+    before = np.empty(0, np.int64)
     for _ in range(steps):
         labels, distances = assign(vectors, centroids)
         if np.array_equal(labels, before):

@@ -2,7 +2,8 @@
 
 import os
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from imgindex.evidence import Evidence
 from imgindex.ledger import How
 from imgindex.model import IndexModel
 from imgindex.plan import Plan, plan
-from imgindex.records import Copy, Duplicates, FolderShare, Group, Pair, Report, Since
+from imgindex.records import Copy, Duplicates, FolderShare, Group, Pair, Report, Since, ThemeShare
+from imgindex.runs import Runs
 from imgindex.store import Store
 
 AnyPath = str | os.PathLike[str]
@@ -40,6 +42,7 @@ class Curation:
     _model: IndexModel
     _evidence: Evidence
     _copies: Copies
+    _runs: Runs
 
     # Looking
 
@@ -68,8 +71,12 @@ class Curation:
 
     def files_of_pairs(self, pairs: Iterable[Pair]) -> dict[int, Copy]:
         """One file of each image of some pairs, by the image's id."""
-        found = self._evidence.copies({image for pair in pairs for image in (pair.a, pair.b)})
-        return {image: copies[0] for image, copies in found.items()}
+        return self.files_of({image for pair in pairs for image in (pair.a, pair.b)})
+
+    def files_of(self, images: Collection[int]) -> dict[int, Copy]:
+        """One file of each of these images, by the image's id."""
+        found = self._evidence.copies(images)
+        return {image: found[image][0] for image in images if image in found}
 
     def thumbnail(self, file: Copy) -> bytes | None:
         """A JPEG of the file as it is now, squashed to the model's square; None where it cannot be read."""
@@ -99,8 +106,18 @@ class Curation:
             redundant=duplicates.redundant,
             groups=len(duplicates.groups),
             folders=tuple(sorted(shares, key=lambda share: (-share.redundant, share.path))),
+            clusters=self._theme_shares(duplicates),
             since_last=_since(*last, sizes) if last else None,
             calibration=duplicates.calibration,
+        )
+
+    def _theme_shares(self, duplicates: Duplicates) -> tuple[ThemeShare, ...]:
+        placed, files, names = self._runs.placed(), self._runs.files(), self._runs.names()
+        images = Counter(placed.values())
+        redundant = Counter(placed.get(file.image) for group in duplicates.groups for file in group.files[1:])
+        return tuple(
+            ThemeShare(theme, names.get(theme), count, count / len(placed), files.get(theme, 0), redundant[theme])
+            for theme, count in sorted(images.items(), key=lambda item: (-item[1], item[0]))
         )
 
     # Deciding

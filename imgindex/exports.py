@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from imgindex.records import Added, Duplicates, Group, Pair, Report, Similar
+from imgindex.records import Added, Clusters, Duplicates, Group, Pair, Report, Run, Similar
 
 
 def added_json(added: Added) -> dict[str, Any]:
@@ -73,9 +73,23 @@ def report_json(report: Report) -> dict[str, Any]:
             {"path": f.path, "files": f.files, "redundant": f.redundant, "percent": round(f.percent, 2)}
             for f in report.folders
         ],
-        "clusters": [],
+        "clusters": [
+            {
+                "id": c.id,
+                "name": c.name,
+                "images": c.images,
+                "share": round(c.share, 4),
+                "files": c.files,
+                "redundant": c.redundant,
+                "percent": round(c.percent, 2),
+            }
+            for c in report.clusters
+        ],
         "since_last": dataclasses.asdict(since) if since else {"created": None, "new": [], "gone": [], "grown": []},
-        "table": [],
+        "table": [
+            {"cluster": cluster, "images": images, "percent": round(percent, 2)}
+            for cluster, images, percent in report.table
+        ],
         "calibration": report.calibration,
     }
 
@@ -101,6 +115,48 @@ def report_csv(report: Report) -> Iterator[str]:
         ("folder", "files", "redundant", "percent"),
         ((utf8(f.path), f.files, f.redundant, round(f.percent, 2)) for f in report.folders),
     )
+
+
+def run_json(run: Run) -> dict[str, Any]:
+    """The contract's names: `run` is the id."""
+    return {
+        "run": run.id,
+        **{key: value for key, value in dataclasses.asdict(run).items() if key not in ("id", "curve", "far")},
+        "silhouette": round(run.silhouette, 4),
+        "curve": [
+            {
+                "k": c.k, "inertia": round(c.inertia, 4), "silhouette": round(c.silhouette, 4),
+                "error": round(c.error, 4),
+            }
+            for c in run.curve
+        ],
+    }  # fmt: skip
+
+
+def clusters_json(clusters: Clusters) -> dict[str, Any]:
+    """The contract's names; without a run, `run` and `drift` are null and there are no clusters."""
+    drift = clusters.drift
+    return {
+        "run": clusters.run.id if clusters.run else None,
+        "k": len(clusters.themes),
+        "clusters": [
+            {
+                "id": theme.id,
+                "name": theme.name,
+                "size": len(theme.images),
+                "share": round(theme.share, 4),
+                "images": [
+                    {"id": m.id, "path": m.path, "distance": round(m.distance, 4), "new": m.silhouette is None}
+                    for m in theme.images
+                ],
+            }
+            for theme in clusters.themes
+        ],
+        "drift": drift
+        and {
+            **dataclasses.asdict(drift), "growth": round(drift.growth, 4), "far_share": round(drift.far_share, 4),
+        },
+    }  # fmt: skip
 
 
 class _Echo:

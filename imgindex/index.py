@@ -245,9 +245,8 @@ class ImageIndex(Curation, Sorting):
 
     def check(self, *, full: bool = False, progress: Progress | None = None) -> list[str]:
         """What is wrong with the index, one sentence each; `full`: also compute all duplicates anew and compare."""
-        problems = (
-            self._store.problems() + self._neighbours.problems() + self._near.problems() + self._themes.problems()
-        )
+        rooms = (self._store, self._neighbours, self._near, self._themes)
+        problems = [problem for room in rooms for problem in room.problems()]
         return problems + (self._copies.problems(progress) if full else [])
 
     def repair(self, *, full: bool = False) -> None:
@@ -255,5 +254,6 @@ class ImageIndex(Curation, Sorting):
         self._store.repair()
         self._neighbours.rebuild()
         self._near.rebuild()
+        self._themes.repair()
         if full:
             self._copies.repair()

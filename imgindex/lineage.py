@@ -1,4 +1,4 @@
-"""Themes from run to run: which cluster is which theme, and what split, merged and moved. Pure: labels in, labels out."""
+"""Themes from run to run: which cluster is which theme, and what split, merged and moved. Pure."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ def heirs(before: Labels, after: Labels) -> dict[int, int]:
 
     themes, shared = _shared(before, after)
     rows, columns = linear_sum_assignment(shared, maximize=True)
-    alive = shared >= ALIVE * np.minimum(shared.sum(1, keepdims=True), shared.sum(0, keepdims=True))
+    alive = shared >= ALIVE * np.minimum(shared.sum(1, keepdims=True), np.bincount(after))
     return {
         int(column): int(themes[row])
         for row, column in zip(rows.tolist(), columns.tolist(), strict=True)

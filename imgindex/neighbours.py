@@ -149,8 +149,10 @@ class Neighbours:
         if not len(known):
             return 0
         held = spaces.unit(held[order[np.isin(ids[order], known)]])
-        cosines = np.einsum("nd,nd->n", held, self.project(vectors, self._store.space(state.space)))
-        return int((~(cosines >= 0.99)).sum())  # also where it is no number
+        right = self.project(vectors, self._store.space(state.space))
+        cosines = np.einsum("nd,nd->n", held, right)
+        nothing = ~held.any(axis=1) & ~right.any(axis=1)  # a black picture may have an embedding of zeros
+        return int((~(cosines >= 0.99) & ~nothing).sum())  # also where it is no number
 
     def _open(self, state: State) -> None:
         """Take the saved file where it leads to this state of the database, else start empty."""

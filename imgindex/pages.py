@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from imgindex import report as words
-from imgindex.records import Copy, Duplicates, Group, Report
+from imgindex.records import Clusters, Copy, Duplicates, Group, Member, Report, Theme
 
-PICTURED = 500  # groups, and pairs, that a page shows with pictures
-GROUP_PICTURED = 24  # pictures of one group
+PICTURED = 500  # groups, pairs and themes that a page shows with pictures
+GROUP_PICTURED = 24  # pictures of one group or theme
 
 Thumbnail = Callable[[Copy], bytes | None]
 
@@ -40,6 +40,30 @@ def report_html(report: Report) -> Iterator[str]:
     return _page("report.html", report=report, sentences=words.report_sentences(report))
 
 
+def clusters_html(clusters: Clusters, thumbnail: Thumbnail, files: Mapping[int, Copy]) -> Iterator[str]:
+    """A contact sheet of each theme, its most typical picture first; in pieces, as it is made.
+
+    `thumbnail` is as for `duplicates_html`. `files` has a file for each image that `pictured` names, by its id.
+    """
+    return _page(
+        "clusters.html",
+        themes=clusters.themes,
+        sentences=words.clusters_sentences(clusters),
+        files=files,
+        themes_pictured=PICTURED,
+        pictured=pictured,
+        uri=lambda copy: _uri(thumbnail(copy)),
+    )
+
+
+def pictured(theme: Theme) -> list[Member]:
+    """The images that a page shows of a theme: its medoid, then a sample spread from the most to the least typical."""
+    medoid, *others = theme.images
+    others.sort(key=lambda member: (member.distance, member.id))
+    shown = min(len(others), GROUP_PICTURED - 1)
+    return [medoid, *(others[place * (len(others) - 1) // max(shown - 1, 1)] for place in range(shown))]
+
+
 def _page(template: str, **context: Any) -> Iterator[str]:
     stream = _templates().get_template(template).stream(context)
     stream.enable_buffering(64)
@@ -58,7 +82,7 @@ def _templates() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"path": _path, "size": words.human, "percent": words.percent}
+    templates.filters |= {"path": _path, "size": words.human, "percent": words.percent, "line": words.printable}
     return templates
 
 

@@ -214,6 +214,28 @@ class Since:
 
 
 @dataclass(frozen=True)
+class ThemeShare:
+    """What copies take up in one theme."""
+
+    id: int
+    name: str | None
+    images: int
+    share: float  # of all images, 0 to 1
+    files: int
+    redundant: int
+
+    @property
+    def title(self) -> str:
+        """Its name, or its number."""
+        return self.name or f"Theme {self.id}"
+
+    @property
+    def percent(self) -> float:
+        """Redundant of the theme's files, 0 to 100."""
+        return 100 * self.redundant / self.files
+
+
+@dataclass(frozen=True)
 class Report:
     """What an index holds and how much of it is redundant, at one moment; all counts are of files, never of pairs."""
 
@@ -223,6 +245,7 @@ class Report:
     redundant: int
     groups: int
     folders: tuple[FolderShare, ...]  # the one with most redundant files first
+    clusters: tuple[ThemeShare, ...]  # the largest first; none before a first run
     since_last: Since | None  # None: this is the first report
     calibration: str
 
@@ -230,6 +253,14 @@ class Report:
     def percent(self) -> float:
         """Redundant of all files, 0 to 100."""
         return 100 * self.redundant / self.files if self.files else 0.0
+
+    @property
+    def table(self) -> tuple[tuple[str, int, float], ...]:
+        """The reference script's: cluster, images, share x (1 - k / N) x 100, and a total row; empty before a run."""
+        total = sum(cluster.images for cluster in self.clusters)
+        percent = 100 * (1 - len(self.clusters) / total) if total else 0.0
+        rows = [(cluster.title, cluster.images, cluster.images / total * percent) for cluster in self.clusters]
+        return (*rows, ("Total", total, percent)) if rows else ()
 
 
 @dataclass(frozen=True)
@@ -291,7 +322,12 @@ class Theme:
     id: int
     name: str | None  # that a person gave it
     share: float  # of all images, 0 to 1
-    images: tuple[Member, ...]  # the most typical first, the medoid of the run's
+    images: tuple[Member, ...]  # the run's by distance, its medoid first; then those that came since
+
+    @property
+    def title(self) -> str:
+        """Its name, or its number."""
+        return self.name or f"Theme {self.id}"
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from imgindex.clean import Cleaned, Undone
 from imgindex.embed import Availability
 from imgindex.exports import utf8
 from imgindex.plan import Plan
-from imgindex.records import Added, Duplicates, Group, Neighbour, Removed, Report
+from imgindex.records import Added, Clusters, Duplicates, Group, Lineage, Neighbour, Removed, Report, Run
 
 LISTED = 10  # lines of a list that a terminal shows
+THEMES = 40  # of which a terminal shows a line each
 _ALL = "--json, --csv or --html FILE shows all"
 
 
@@ -127,7 +128,39 @@ def report_text(report: Report) -> Any:
         text.append(f"\n{folder.redundant:7}  {folder.files:7}  {share:>11}  {shown(folder.path)}")
     if len(folders) > LISTED:
         text.append(f"\nand {_count(len(folders) - LISTED, 'more folder')} with copies; {_ALL}")
+    if report.clusters:
+        text.append("\n\n copies   images   of all        share  theme", "dim")
+    for theme in report.clusters[:LISTED]:
+        share = percent(theme.percent)
+        text.append(
+            f"\n{theme.redundant:7}  {theme.images:7}  {theme.share:7.1%}  {share:>11}  {printable(theme.title)}"
+        )
+    if len(report.clusters) > LISTED:
+        text.append(f"\nand {_count(len(report.clusters) - LISTED, 'more theme')}; {_ALL}")
     return text
+
+
+def run_text(run: Run) -> str:
+    """What a run found."""
+    return "\n".join([*run_sentences(run), *lineage_sentences(run.lineage)])
+
+
+def clusters_text(clusters: Clusters) -> Any:
+    """A rich text: the themes with their most typical picture, then the run and what changed."""
+    from rich.text import Text
+
+    text = Text()
+    if clusters.themes:
+        text.append("theme    images   share  most typical\n", "dim")
+    for theme in clusters.themes[:THEMES]:
+        name = f"  {printable(theme.name)}" if theme.name else ""
+        text.append(f"{theme.id:5}  {len(theme.images):8}  {theme.share:6.1%}  {shown(theme.images[0].path)}")
+        text.append(f"{name}\n", "bold")
+    if len(clusters.themes) > THEMES:
+        text.append(f"and {_count(len(clusters.themes) - THEMES, 'more theme')}; --json or --html FILE shows all\n")
+    if clusters.themes:
+        text.append("\n")
+    return text.append("\n".join(clusters_sentences(clusters)))
 
 
 def plan_text(plan: Plan, file: str) -> str:
@@ -209,6 +242,39 @@ def report_sentences(report: Report) -> list[str]:
     ]
 
 
+def clusters_sentences(clusters: Clusters) -> list[str]:
+    """The run, what was added since, and what changed in it."""
+    if clusters.run is None or clusters.drift is None:
+        return ["There are no themes yet; imgindex recluster makes them."]
+    drift = clusters.drift
+    since = "Nothing came or went since."
+    if drift.placed or drift.removed:
+        far = f", {drift.far} of them far from every theme" if drift.far else ""
+        since = f"Since then {_count(drift.placed, 'image')} came{far}, and {drift.removed} went."
+    return [*run_sentences(clusters.run), since, *lineage_sentences(clusters.run.lineage)]
+
+
+def run_sentences(run: Run) -> list[str]:
+    """When, why and what."""
+    elbow = f"the elbow is at {run.elbow}" if run.elbow else "there is no elbow"
+    return [
+        f"Run {run.id}, {when(run.created)}: {_count(run.images, 'image')} in {_count(run.k, 'theme')}; "
+        f"silhouette {run.silhouette:.2f}, {elbow}. {run.why}"
+    ]
+
+
+def lineage_sentences(lineage: Lineage) -> list[str]:
+    """What became of the themes of the run before."""
+    if not lineage.kept and not lineage.gone:
+        return []
+    sentences = [f"Of the run before, {lineage.stayed} images kept their theme and {lineage.moved} moved."]
+    for what, themes in (("New", lineage.new), ("Gone", lineage.gone)):
+        if themes:
+            sentences.append(f"{what}: {_count(len(themes), 'theme')} ({_numbers(themes)}).")
+    sentences += [f"Theme {theme} split into {_numbers(into)}." for theme, into in lineage.splits[:LISTED]]
+    return sentences + [f"Themes {_numbers(themes)} merged into {into}." for themes, into in lineage.merges[:LISTED]]
+
+
 def _share(of: Duplicates | Report, groups: int) -> str:
     if not of.files:
         return "The index is empty; imgindex add FOLDER takes pictures in."
@@ -220,8 +286,11 @@ def _share(of: Duplicates | Report, groups: int) -> str:
 
 
 def _ids(ids: Sequence[int], what: str) -> str:
-    more = ", ..." if len(ids) > LISTED else ""
-    return f"{_count(len(ids), 'group')} {what} ({', '.join(map(str, ids[:LISTED]))}{more})"
+    return f"{_count(len(ids), 'group')} {what} ({_numbers(ids)})"
+
+
+def _numbers(ids: Sequence[int]) -> str:
+    return ", ".join(map(str, ids[:LISTED])) + (", ..." if len(ids) > LISTED else "")
 
 
 def percent(value: float) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 
 _VECTOR = np.dtype("<f4")
-_RUN = "SELECT id, created, seconds, why, images, k, elbow, silhouette, curve, model, space, far, lineage FROM runs"
+_RUN = f"SELECT {', '.join(field.name for field in fields(Run))} FROM runs"
 
 
 class Runs:
@@ -40,11 +40,12 @@ class Runs:
 
     def put_run(self, run: Run, space: Space | None) -> int:
         """Record a run under an id of its own, which is returned, with the projection in which its centroids lie."""
-        blobs = (space.mean, space.components, space.singular) if space else ()
+        fitted = (space.mean, space.components, space.singular) if space else ()
+        blobs = [array.astype(_VECTOR).tobytes() for array in fitted] or [b""] * 3
         row = (
             run.created, run.seconds, run.why, run.images, run.k, run.elbow, run.silhouette,
             json.dumps([asdict(candidate) for candidate in run.curve]), run.model, run.space, run.far,
-            json.dumps(asdict(run.lineage)), *([blob.astype(_VECTOR).tobytes() for blob in blobs] or [None] * 3),
+            json.dumps(asdict(run.lineage)), *blobs,
         )  # fmt: skip
         with self.transaction():
             self._write("UPDATE runs SET mean = NULL, components = NULL, singular = NULL WHERE mean IS NOT NULL", [()])
@@ -55,7 +56,7 @@ class Runs:
         """The newest run's fit, (k,) its themes, and (k, T) their centroids."""
         (mean, components, singular), *_ = self._rows("SELECT mean, components, singular FROM runs WHERE id = ?", [run])
         space = None
-        if mean is not None:
+        if mean:
             weights = _floats(singular)
             space = Space(run, 0, _floats(mean), _floats(components).reshape(len(weights), -1), weights)
         rows = self._rows("SELECT theme, centroid FROM run_themes WHERE run = ? ORDER BY theme", [run])
@@ -86,9 +87,9 @@ class Runs:
         self._write("DELETE FROM placements", [()])
 
     def place(self, rows: Iterable[tuple[int, int, float, float | None]]) -> None:
-        """Record image, theme, distance, and the silhouette if it is of the run; what is gone is left out."""
+        """Record image, theme, distance, and the silhouette if it is of the run; not of what has one, or is gone."""
         self._write(
-            "INSERT OR REPLACE INTO placements SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM images WHERE id = ?1)",
+            "INSERT OR IGNORE INTO placements SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM images WHERE id = ?1)",
             rows,
         )
 
@@ -111,7 +112,7 @@ class Runs:
         return found
 
     def since(self, far: float) -> tuple[int, int, int]:
-        """How many images are left of the run, how many came since, and how many of these lie farther out than `far`."""
+        """How many images are left of the run, how many came since, and how many of these lie farther than `far`."""
         sql = """SELECT count(silhouette), count(*) - count(silhouette),
             coalesce(sum(silhouette IS NULL AND distance > ?), 0) FROM placements"""
         left, placed, out = self._rows(sql, [far])[0]
@@ -131,10 +132,10 @@ def _floats(blob: bytes) -> Floats:
 
 
 def _run(row: Sequence[Any]) -> Run:
-    *front, curve, model, space, far, lineage = row
-    candidates = tuple(Candidate(**candidate) for candidate in json.loads(curve))
-    told = {key: _tuples(value) for key, value in json.loads(lineage).items()}
-    return Run(*front, candidates, model, space, far, Lineage(**told))
+    values = dict(zip([field.name for field in fields(Run)], row, strict=True))
+    values["curve"] = tuple(Candidate(**candidate) for candidate in json.loads(values["curve"]))
+    values["lineage"] = Lineage(**{key: _tuples(value) for key, value in json.loads(values["lineage"]).items()})
+    return Run(**values)
 
 
 def _tuples(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from imgindex.errors import UsageError
 
@@ -19,16 +18,14 @@ def is_due(schedule: str, last: datetime, now: datetime | None = None) -> bool:
     interval = re.fullmatch(r"([1-9]\d{0,5})([mhdw])", schedule.strip())
     if interval:
         return now - last >= timedelta(**{_UNITS[interval[2]]: int(interval[1])})
-    due = _cron(schedule).get_next_fire_time(None, last + timedelta(microseconds=1))
-    return due is not None and due <= now
-
-
-def _cron(schedule: str) -> Any:
-    from apscheduler.triggers.cron import CronTrigger
+    from cronsim import CronSim, CronSimError
 
     try:
-        return CronTrigger.from_crontab(schedule)
-    except ValueError as error:
+        due = next(CronSim(schedule, last.astimezone().replace(tzinfo=None)))  # by the clock on the wall
+    except StopIteration:
+        return False  # a day that never comes
+    except CronSimError as error:
         raise UsageError(
-            f'"{schedule}" is no schedule; give an interval such as 12h or 7d, or a cron expression such as "0 3 * * sun".'
+            f'"{schedule}" is no schedule; give an interval such as 7d, or a cron expression such as "0 3 * * sun".'
         ) from error
+    return bool(due.astimezone() <= now)

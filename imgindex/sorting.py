@@ -18,7 +18,7 @@ class Sorting:
     def recluster(
         self, clusters: int | None = None, *, why: str = "It was asked for.", progress: Progress | None = None
     ) -> Run:
-        """Sort all images into themes, as many as silhouette and elbow say or `clusters`; a theme that lives keeps its id.
+        """Sort all images into themes, as many as silhouette and elbow say or `clusters`; one that lives keeps its id.
 
         Published in one transaction; until then, and when it is killed, the last run stays. `progress` is called with
         the candidates for k that are done and all. Raises UsageError for fewer than 1 or more clusters than images,
@@ -29,9 +29,9 @@ class Sorting:
     def due(self, every: str = EVERY) -> str | None:
         """Why reclustering is due, as a sentence, or None.
 
-        It is when images came or went and `every`, an interval (12h, 7d) or a cron expression, has passed since the last
-        run; when a fifth of those that came (at least 20) lie far from every theme; when the index has grown by half;
-        and when there was no run. Raises UsageError for another schedule.
+        It is when images came or went and `every`, an interval (12h, 7d) or a cron expression, has passed since the
+        last run; when a fifth of those that came (at least 20) lie far from every theme; when the index has grown by
+        half; and when there was no run. Raises UsageError for another schedule.
         """
         return self._themes.due(every)
 

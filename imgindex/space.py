@@ -21,6 +21,7 @@ LIKENESS_RANK, LIKENESS_POWER = 64, 0.25
 COPIES_RANK, COPIES_POWER = 256, 0.75
 THEMES_RANK, THEMES_POWER = 32, 0.5
 THEMES_SAMPLE = 1_024  # images that a fit for themes looks at
+SAME = 1e-6  # of unit vectors, what rounding alone makes of one
 UNLIKE = 0.5  # plain cosine of two unrelated photos (median of GeM on 960 photos: .46)
 
 
@@ -55,9 +56,9 @@ def fit(vectors: Floats, images: int, rank: int = RANK) -> Space | None:
     from sklearn.decomposition import PCA
 
     _threads.cache_clear()  # SciPy has brought linear algebra of its own
-    if len(vectors) < 2 or (vectors == vectors[0]).all():
-        return None
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    if len(vectors) < 2 or np.ptp(vectors, axis=0).max() < SAME:
+        return None
     pca: Any = PCA(min(rank, *vectors.shape), svd_solver="randomized", random_state=0, copy=False)
     with one_thread():
         pca.fit(vectors)

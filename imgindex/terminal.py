@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from imgindex import ImageIndex, ImgindexError, NotIndexedError, UsageError
+from imgindex import ImageIndex, ImgindexError, NotIndexedError, StorageError, UsageError
 
 Index = Annotated[
     str | None,
@@ -86,3 +86,12 @@ def progress(index: ImageIndex, doing: str = "adding") -> Iterator[Callable[[int
             raise ImgindexError(
                 f"Stopped; {counts.files} files are safe in the index, and the same command goes on from there."
             ) from None
+
+
+def write(file: Path, parts: Iterator[str] | list[str]) -> None:
+    """Write a file, all errors a sentence."""
+    try:
+        with open(file, "w", encoding="utf-8", newline="") as out:
+            out.writelines(parts)
+    except OSError as error:
+        raise StorageError(f"{file} cannot be written ({error.strerror}); name another file.") from error

@@ -28,6 +28,8 @@ FAR = 0.95  # of a run's images lie nearer to their centroid than what is called
 DRIFTED, ENOUGH = 0.2, 20  # share of the images that came since which lie far out, when so many came
 GROWN = 0.5  # images that came, as a share of the run's
 EVERY = "7d"
+EMPTY = "The index is empty, so there is nothing to cluster; imgindex add FOLDER takes pictures in."
+_NONE: tuple[int, Space | None, Ids, Floats] = (0, None, np.empty(0, np.int64), np.empty((0, 0), np.float32))
 
 
 class Themes:
@@ -37,14 +39,17 @@ class Themes:
         self._store = store
         self._runs = runs
         self._lock = lock
-        self._projection: tuple[int, Space | None, Ids, Floats] = (0, None, np.empty(0, np.int64), np.empty((0, 0)))
+        self._projection = _NONE
 
     def due(self, every: str) -> str | None:
         """Why the index should be clustered again, as a sentence; None: it need not be. Raises UsageError."""
         last = self._runs.run(self._runs.last_id())
-        overdue = is_due(every, datetime.fromisoformat(last.created)) if last else True
-        if not last:
-            return "It is the first run."
+        overdue = is_due(every, datetime.fromisoformat(last.created if last else now()))
+        if not self._store.counts().images:
+            return None
+        return self._reason(last, every, overdue) if last else "It is the first run."
+
+    def _reason(self, last: Run, every: str, overdue: bool) -> str | None:
         drift = self._drift(last)
         if not drift.placed and not drift.removed:
             return None
@@ -58,19 +63,24 @@ class Themes:
 
     def recluster(self, clusters: int | None, why: str, progress: Progress | None) -> Run:
         """Cluster all images and publish the result in one transaction; until then the last one stays."""
-        with alone(self._lock, "another recluster of this index is running; wait for it to end."):
-            return self._recluster(clusters, why, progress)
+        with alone(self._lock, "Another recluster of this index is running; wait for it to end."):
+            try:
+                return self._recluster(clusters, why, progress)
+            finally:
+                self._projection = _NONE  # that of a run which was not published would have the next one's id
 
     def _recluster(self, clusters: int | None, why: str, progress: Progress | None) -> Run:
         start = time.monotonic()
         model, ids = self._store.model(), self._store.image_ids()
         if model is None or not len(ids):
-            raise NotIndexedError("the index is empty, so there is nothing to cluster; imgindex add FOLDER begins.")
+            raise NotIndexedError(EMPTY)
         if clusters is not None and not 1 <= clusters <= len(ids):
             raise UsageError(f"--clusters is {clusters}; it must be 1 to {len(ids)}, the number of images.")
         sample = ids[np.linspace(0, len(ids) - 1, min(len(ids), spaces.THEMES_SAMPLE)).astype(int)]
         space = spaces.fit(self._store.matrix(sample), len(ids), spaces.THEMES_RANK)
         parts = [(part, spaces.themes(vectors, space)) for part, vectors in self._store.scan(ids)]
+        if not parts:
+            raise NotIndexedError(EMPTY)  # another process has just removed them
         ids, vectors = np.concatenate([part for part, _ in parts]), np.concatenate([part for _, part in parts])
         placed = self._runs.placed()
         before = np.array([placed.get(image, -1) for image in ids.tolist()], np.int64)
@@ -104,9 +114,12 @@ class Themes:
         self._runs.place(
             (image, themes[cluster], distance, silhouette) for image, cluster, distance, silhouette in rows
         )
-        for part, vectors in self._store.scan(self._runs.unplaced()):  # they came while this ran
-            self.place(part.tolist(), vectors)
+        self._place_rest()  # what came while this ran
         return replace(done, id=number)
+
+    def _place_rest(self) -> None:
+        for part, vectors in self._store.scan(self._runs.unplaced()):
+            self.place(part.tolist(), vectors)
 
     def place(self, images: Sequence[int], vectors: Floats) -> None:
         """In the transaction that adds (N,) images with (N, D) embeddings: put each to the nearest centroid."""
@@ -141,10 +154,15 @@ class Themes:
         """Name a theme of the last run; an empty name or None takes it back. Raises NotIndexedError."""
         with self._runs.transaction():
             if theme not in self._runs.sizes(self._runs.last_id()):
-                raise NotIndexedError(f"there is no theme {theme} now; imgindex clusters lists them.")
-            self._runs.rename(theme, name or None)
+                raise NotIndexedError(f"There is no theme {theme} now; imgindex clusters lists them.")
+            self._runs.rename(theme, (name or "").encode("utf-8", "replace").decode().strip() or None)
 
     def problems(self) -> list[str]:
         """What is wrong, one sentence each."""
         lost = len(self._runs.unplaced()) if self._runs.last_id() else 0
-        return [f"{lost} images have no theme; imgindex recluster places them."] if lost else []
+        return [f"{lost} images have no theme; imgindex check --repair places them."] if lost else []
+
+    def repair(self) -> None:
+        """Place what has no theme."""
+        with self._runs.transaction():
+            self._place_rest()

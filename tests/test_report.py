@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from imgindex import exports, pages, report
-from imgindex.records import Copy, Duplicates, FolderShare, Group, Pair, Report, Since
+from imgindex.records import Copy, Duplicates, FolderShare, Group, Pair, Report, Since, ThemeShare
 
 EVIL = os.fsdecode(b"/p/\xff\xe2\x80\xae<script>alert('1')</script>\n\r\x1b[31m,\"{{ 7*7 }}\xd7\xa9.jpg")
 CALIBRATION = "Never calibrated."
@@ -34,9 +34,11 @@ NEAR = Group(3, "near", "it has more pixels", (copy(1), copy(2), copy(2, "/p/2 c
 EXACT = Group(9, "exact", "it is older", (copy(7), copy(7, EVIL)), None, False)
 SOME = duplicates(NEAR, EXACT, alike=(pair(11, 12, 0.5),))
 SINCE = Since("2025-01-01T00:00:00+00:00", (3, 9), (), (5,))
+CATS, REST = ThemeShare(4, EVIL, 300, 0.75, 320, 3), ThemeShare(6, None, 100, 0.25, 100, 1)
 REPORT = Report(
-    "2025-02-03T04:05:06+00:00", 400, 420, 4, 2, (FolderShare(EVIL, 3, 2), FolderShare("/p", 7, 0)), SINCE, CALIBRATION
-)
+    "2025-02-03T04:05:06+00:00", 400, 420, 4, 2, (FolderShare(EVIL, 3, 2), FolderShare("/p", 7, 0)), (CATS, REST),
+    SINCE, CALIBRATION,
+)  # fmt: skip
 
 
 def terminal(text: object) -> str:
@@ -107,8 +109,17 @@ def test_json_of_a_report():
     assert (made["images"], made["files"], made["redundant"], made["percent"], made["groups"]) == (400, 420, 4, 0.95, 2)
     assert made["folders"][0] == {"path": EVIL, "files": 3, "redundant": 2, "percent": 66.67}
     assert made["since_last"] == {"created": SINCE.created, "new": [3, 9], "gone": [], "grown": [5]}
-    assert made["clusters"] == made["table"] == []
-    first = exports.report_json(replace(REPORT, since_last=None))
+    assert made["clusters"] == [
+        {"id": 4, "name": EVIL, "images": 300, "share": 0.75, "files": 320, "redundant": 3, "percent": 0.94},
+        {"id": 6, "name": None, "images": 100, "share": 0.25, "files": 100, "redundant": 1, "percent": 1.0},
+    ]
+    assert made["table"] == [  # total (1 - 2/400) x 100, and each cluster's share of it
+        {"cluster": EVIL, "images": 300, "percent": 74.62},
+        {"cluster": "Theme 6", "images": 100, "percent": 24.88},
+        {"cluster": "Total", "images": 400, "percent": 99.5},
+    ]
+    first = exports.report_json(replace(REPORT, since_last=None, clusters=()))
+    assert first["clusters"] == first["table"] == []
     assert first["since_last"] == {"created": None, "new": [], "gone": [], "grown": []}
 
 
@@ -223,7 +234,7 @@ def test_page_of_a_report():
     seen = page(pages.report_html(REPORT))
     assert report.printable(EVIL) in seen.text
     assert "2 groups new (3, 9)" in seen.text
-    assert [meter["value"] for meter in seen.all("meter")] == ["66.67", "0.0"]
+    assert [meter["value"] for meter in seen.all("meter")] == ["66.67", "0.0", "0.94", "1.0"]
 
 
 def test_large_collections_are_quick():

@@ -7,7 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("likeness", "adding", "reference", "one_more", "commands", "memory", "large", "duplicates", "growing")
+NAMES = (
+    "likeness",
+    "adding",
+    "reference",
+    "one_more",
+    "commands",
+    "memory",
+    "large",
+    "duplicates",
+    "growing",
+    "themes",
+)
 
 
 def machine() -> str:
