@@ -51,7 +51,7 @@ EDITS: dict[str, Callable[[Pixels], Pixels]] = {
 COPIED = ("astronaut.png", "coffee.png", "china.jpg")  # byte for byte
 
 
-def run(show: Any, progress: Callable[[ImageIndex], AbstractContextManager[Callable[[int, int], None]]]) -> None:
+def run(show: Any, progress: Callable[..., AbstractContextManager[Callable[[int, int], None]]]) -> None:
     """Run the demo, printing on the rich console `show`. Raises ImgindexError when the photos are not installed."""
     sources = {path.name: path for path in _photos()}
     folder = tempfile.mkdtemp(prefix="imgindex-demo-")
@@ -87,6 +87,11 @@ def run(show: Any, progress: Callable[[ImageIndex], AbstractContextManager[Calla
         show.print("\n[bold]4. Duplicates[/], proven by laying one picture over the other")
         show.print(report.duplicates_text(index.duplicates()))
 
+        show.print("\n[bold]5. Themes[/], as many as silhouette and elbow say")
+        with progress(index, "clustering") as step:
+            index.recluster(progress=step)
+        show.print(report.clusters_text(index.clusters()))
+
     show.print("\n[bold]Next[/], type")
     for command in (
         f"cd {folder}",
@@ -94,6 +99,7 @@ def run(show: Any, progress: Callable[[ImageIndex], AbstractContextManager[Calla
         f"{program} add ~/Pictures",
         f"{program} similar SOME_PICTURE.jpg",
         f"{program} duplicates --index index --html copies.html",
+        f"{program} clusters --index index --html themes.html",
     ):
         show.print(f"  {command}", highlight=False, soft_wrap=True)
 

@@ -25,6 +25,9 @@ def test_the_demo_does_the_main_job(tmp_path):
     assert all(not name.startswith("motorcycle") and int(percent) < 60 for percent, name in like[4:])
     for name in ("astronaut", "coffee", "china"):
         assert f"pictures/{name}-copy" in done.stdout
+    themes = re.search(r"63 images in (\d+) themes", done.stdout)
+    assert themes
+    assert 10 <= int(themes[1]) <= 20  # of 18 photos, each with its edits
     change, similar = re.findall(r"^  (?:cd (.*)|(\S*imgindex similar pictures/.*))$", done.stdout, re.MULTILINE)
     typed = subprocess.run(
         similar[1], shell=True, cwd=change[0], env=environment, capture_output=True, text=True, check=True
