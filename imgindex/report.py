@@ -129,12 +129,11 @@ def report_text(report: Report) -> Any:
     if len(folders) > LISTED:
         text.append(f"\nand {_count(len(folders) - LISTED, 'more folder')} with copies; {_ALL}")
     if report.clusters:
-        text.append("\n\n copies   images   of all        share  theme", "dim")
-    for theme in report.clusters[:LISTED]:
+        text.append("\n\n copies   images   of all        share  reference  theme", "dim")
+    for theme, (title, _, reference) in list(zip(report.clusters, report.table, strict=False))[:LISTED]:
         share = percent(theme.percent)
-        text.append(
-            f"\n{theme.redundant:7}  {theme.images:7}  {theme.share:7.1%}  {share:>11}  {printable(theme.title)}"
-        )
+        text.append(f"\n{theme.redundant:7}  {theme.images:7}  {theme.share:7.1%}  {share:>11}")
+        text.append(f"  {reference:8.2f}%  {printable(title)}")
     if len(report.clusters) > LISTED:
         text.append(f"\nand {_count(len(report.clusters) - LISTED, 'more theme')}; {_ALL}")
     return text

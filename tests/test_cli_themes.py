@@ -97,3 +97,6 @@ def test_report_counts_by_theme_and_has_the_reference_table(shell, tmp_path):
     assert made["table"][-1] == {"cluster": "Total", "images": 24, "percent": 83.33}
     assert sum(row["percent"] for row in made["table"][:-1]) == pytest.approx(83.33, abs=0.03)
     assert "Theme" in shell("report").out
+    first, total = made["table"][0], made["table"][-1]["percent"]
+    assert first["percent"] == pytest.approx(first["images"] / 24 * total, abs=0.01)
+    assert f"{first['percent']:.2f}%" in shell("report").out

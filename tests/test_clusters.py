@@ -170,7 +170,7 @@ rows = st.integers(1, 4).flatmap(
 )
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(rows=rows, data=st.data())
 def test_any_vectors_give_a_sound_result(rows, data):
     vectors = unit(np.stack(rows))
@@ -326,6 +326,15 @@ def test_a_bad_result_before_is_not_followed():
     assert same(cluster(vectors, before=bad).labels, truth)
     assert same(cluster(vectors, before=np.zeros(len(vectors), np.int64)).labels, truth)
     assert same(cluster(vectors, before=np.full(len(vectors), -1)).labels, truth)
+
+
+def test_a_result_before_that_is_stuck_is_not_followed():
+    """One cluster has two blobs, and two share one: k-means from there would change nothing."""
+    vectors, truth = blobs(5)
+    stuck = np.where(truth == 1, 0, truth)
+    stuck[(truth == 2) & (vectors[:, 0] > np.median(vectors[truth == 2, 0]))] = 1
+    for k in None, 5:
+        assert same(cluster(vectors, clusters=k, before=stuck).labels, truth)
 
 
 # Large collections

@@ -29,7 +29,7 @@ from tests.adder import InlineDecoder
 from tests.conftest import FakeEmbedder, write_picture
 from tests.test_crash import Adders
 
-KILLS = 24
+KILLS = 20
 
 
 @pytest.fixture(autouse=True)
@@ -592,7 +592,7 @@ def test_two_at_once(index, tmp_path):
 
     def again(*_: int) -> None:
         for one in index, other:
-            with pytest.raises(BusyError, match="another recluster") as error:
+            with pytest.raises(BusyError, match="nother recluster") as error:
                 one.recluster()
             refused.append(str(error.value))
         assert other.clusters().run is None
@@ -657,11 +657,15 @@ def test_what_comes_and_goes_while_a_run_is_made(index, tmp_path):
             other.rename_theme(1, "named meanwhile")
 
     with opened(tmp_path) as other:
-        run = index.recluster(progress=change)
+        run = index.recluster(5, progress=change)
     assert run.images == 36
+    for theme in index.clusters().themes:
+        for image in theme.images:
+            own, distance = nearest(index, image.path)
+            assert own == theme.id
+            assert abs(distance - image.distance) < 1e-5
     drift = index.clusters().drift
     assert (drift.images, drift.placed, drift.removed) == (36, 10, 4)
-    assert sorted_into(index).keys() == {0, 1, 2}
     assert {theme.id: theme.name for theme in index.clusters().themes}[1] == "named meanwhile"
     assert index.check() == []
     assert index.recluster().images == 42
@@ -719,7 +723,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(STEPS, min_size=4, max_size=15))
 def test_after_any_history(tmp_path_factory, steps):
     root = tmp_path_factory.mktemp("any")
