@@ -1,6 +1,6 @@
 """Vectors -> clusters: spherical k-means, k chosen by silhouette and elbow together. Pure: no files, no database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,20 +13,17 @@ Labels = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 SEED = 0
-STARTS, FEWEST_STARTS, SHARED = (
-    8,
-    2,
-    10_000,
-)  # starts for the curve: luck matters for few vectors, time for many
-FINAL = 8  # starts of the result for each of those
-STEPS, FINAL_STEPS = 8, 100  # of Lloyd's algorithm, at most
+STARTS, FEWEST_STARTS = 8, 2  # for each k of the curve: luck matters for few vectors, time for many
+SHARED = 10_000  # vectors, times starts: so many starts as go into it
+FINAL = 8  # starts of the result for each start above the fewest
+STEPS, FINAL_STEPS = 6, 100  # of Lloyd's algorithm, at most
 SAMPLE = 20_000  # vectors on which k is chosen, in a larger collection
 SMOOTH = 0.15  # weight of each neighbour of a silhouette on the curve
 KEEP, BETTER = 0.95, 1.01  # k stays while it scores so much of the best; another result must be so much better
 FEWEST = 20  # of that sample, for each cluster
 NEAR, COARSE, FINE = 12, 1.3, 1.05  # all candidates up to here; then steps, and steps beside the best
 SAME = 1e-6  # a distance that is rounding only
-PART = 16_384  # vectors compared at once
+CELLS = 1 << 24  # cosines held at once
 
 
 @dataclass(frozen=True)
@@ -151,8 +148,8 @@ def knee(curve: tuple[Candidate, ...]) -> tuple[int | None, npt.NDArray[np.float
 def assign(vectors: Floats, centroids: Floats) -> tuple[Labels, Floats]:
     """(N, D) unit vectors, (k, D) unit centroids -> (N,) the nearest, and (N,) the distance, 0 .. 2 (1 - cosine)."""
     labels, distances = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
-    for start in range(0, len(vectors), PART):
-        cosines = vectors[start : start + PART] @ centroids.T
+    for part in _parts(vectors, len(centroids)):
+        cosines = vectors[part] @ centroids.T
         nearest = cosines.argmax(1)
         labels.append(nearest)
         distances.append(1 - cosines[np.arange(len(nearest)), nearest])
@@ -170,9 +167,8 @@ def silhouettes(vectors: Floats, labels: Labels) -> Floats:
     sizes = np.bincount(labels, minlength=k)
     means = _sums(vectors, labels, k) / sizes[:, None].astype(np.float32)
     parts = []
-    for start in range(0, len(vectors), PART):
-        own = labels[start : start + PART]
-        cosines = vectors[start : start + PART] @ means.T
+    for part in _parts(vectors, k):
+        own, cosines = labels[part], vectors[part] @ means.T
         rows, size = np.arange(len(own)), sizes[own]
         within = 1 - (cosines[rows, own] * size - 1) / np.maximum(size - 1, 1)
         cosines[rows, own] = -2
@@ -180,6 +176,11 @@ def silhouettes(vectors: Floats, labels: Labels) -> Floats:
         score = (between - within) / np.maximum(np.maximum(within, between), SAME)
         parts.append(np.where(size > 1, score.clip(-1, 1), 0))
     return np.concatenate(parts).astype(np.float32)
+
+
+def _parts(vectors: Floats, k: int) -> Iterator[slice]:
+    step = max(1, CELLS // k)
+    return (slice(start, start + step) for start in range(0, len(vectors), step))
 
 
 class _Curve:
@@ -214,8 +215,8 @@ def _seeds(vectors: Floats, k: int, start: int) -> Floats:
     """Greedy k-means++ (Arthur and Vassilvitskii 2007)."""
     from sklearn.cluster import kmeans_plusplus
 
-    seeds: Floats = kmeans_plusplus(vectors, k, random_state=SEED + start)[0]
-    return seeds
+    seeds = kmeans_plusplus(vectors.astype(np.float64), k, random_state=SEED + start)[0]  # three times as fast so
+    return np.asarray(seeds, np.float32)
 
 
 def _lloyd(vectors: Floats, centroids: Floats, steps: int) -> tuple[Floats, float]:

@@ -30,8 +30,8 @@ class Sorting:
         """Why reclustering is due, as a sentence, or None.
 
         It is when images came or went and `every`, an interval (12h, 7d) or a cron expression, has passed since the
-        last run; when a fifth of those that came (at least 20) lie far from every theme; when the index has grown by
-        half; and when there was no run. Raises UsageError for another schedule.
+        last run; when clearly more than a tenth of those that came (at least 20) lie far from every theme; when the
+        index has grown by half; and when there was no run. Raises UsageError for another schedule.
         """
         return self._themes.due(every)
 

@@ -1,5 +1,6 @@
 """Themes: the whole index clustered now and then, new images placed as they come."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,7 +26,8 @@ Ids = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 FAR = 0.95  # of a run's images lie nearer to their centroid than what is called far
-DRIFTED, ENOUGH = 0.2, 20  # share of the images that came since which lie far out, when so many came
+ENOUGH, DRIFTED = 20, 0.1  # images that came since, and which share of them may lie far out
+SURE = 2.33  # standard deviations above that
 GROWN = 0.5  # images that came, as a share of the run's
 EVERY = "7d"
 EMPTY = "The index is empty, so there is nothing to cluster; imgindex add FOLDER takes pictures in."
@@ -55,7 +57,7 @@ class Themes:
             return None
         if overdue:
             return f"The schedule ({every}) says so."
-        if drift.placed >= ENOUGH and drift.far_share >= DRIFTED:
+        if drift.placed >= ENOUGH and drift.far > _more_than_chance(drift.placed):
             return f"{drift.far} of the {drift.placed} images that came since lie far from every theme."
         if drift.growth >= GROWN:
             return f"{drift.placed} images came since, to {last.images}."
@@ -126,9 +128,10 @@ class Themes:
         last = self._runs.last_id()
         if not last:
             return
-        if self._projection[0] != last:
-            self._projection = (last, *self._runs.projection(last))
-        _, space, themes, centroids = self._projection
+        projection = self._projection  # another thread may be replacing it
+        if projection[0] != last:
+            projection = self._projection = (last, *self._runs.projection(last))
+        _, space, themes, centroids = projection
         labels, distances = clustering.assign(spaces.themes(vectors, space), centroids)
         rows = zip(images, themes[labels].tolist(), distances.tolist(), strict=True)
         self._runs.place((image, theme, distance, None) for image, theme, distance in rows)
@@ -166,3 +169,8 @@ class Themes:
         """Place what has no theme."""
         with self._runs.transaction():
             self._place_rest()
+
+
+def _more_than_chance(images: int) -> float:
+    """How many of so many images lie far out in 1 of 100 collections where a tenth does (normal approximation)."""
+    return DRIFTED * images + SURE * math.sqrt(images * DRIFTED * (1 - DRIFTED))
