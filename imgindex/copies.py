@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgindex import duplicates
+from imgindex.errors import IndexFormatError
 from imgindex.evidence import Evidence, Near
 from imgindex.features import Described, parse
 from imgindex.geometry import prove
@@ -25,6 +26,8 @@ from imgindex.vectors import VectorIndex
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 log = logging.getLogger(__name__)
+
+STUCK = "The database is damaged: what is known of copies cannot be kept; restore it, or make a new index."
 
 Progress = Callable[[int, int], None]
 
@@ -49,26 +52,34 @@ class Copies:
         """List the nearest of all images that have come, or whose nearest have gone, since the last time."""
         if self._evidence.unlisted(self._store.state().space, 1):
             self._near.follow()  # most of the work, outside of the transactions that follow
-            while self._propose():
-                pass
+            before: list[int] = []
+            while images := self._propose():
+                if images == before:
+                    raise IndexFormatError(STUCK)
+                before = images
 
     def follow(self, progress: Progress | None = None) -> None:
         """Propose, and give a verdict on every pair that has none; `progress` gets the lists done and all there are."""
         self.propose()
         done, total = 0, self._evidence.open_lists() if progress else 0
-        while count := self._prove():
-            done += count
+        before: object = None
+        while (work := self._evidence.unproven(LISTS))[0]:
+            if work == before:
+                raise IndexFormatError(STUCK)
+            before = images, pairs = work
+            self._evidence.put_verdicts(images, self._verdicts(pairs))
+            done += len(images)
             if progress:
                 progress(done, total)
 
-    def _propose(self) -> bool:
-        """List the nearest of some images, and enter these into the lists of others. Returns whether there were any."""
+    def _propose(self) -> list[int]:
+        """List the nearest of some images, and enter these into the lists of others. Returns these images."""
         evidence = self._evidence
         with self._store.transaction():
             space = self._store.state().space
             images = evidence.unlisted(space, PART)
             if not images:
-                return False
+                return []
             ids, vectors = self._store.vectors(images)
             lists: dict[int, Near] = {image: [] for image in images}
             self._know_radii(space)
@@ -81,7 +92,7 @@ class Copies:
             seen = space, evidence.changes()
         self._remember(radii)
         self._seen = seen
-        return True
+        return images
 
     def _entered(self, ids: Ids, rows: Ids, hits: Ids, cosines: Floats) -> dict[int, Near]:
         """The lists of images that were listed before, with these in them."""
@@ -110,13 +121,6 @@ class Copies:
         if not (np.diff(self._listed) > 0).all():
             order = np.argsort(self._listed)
             self._listed, self._radii = self._listed[order], self._radii[order]
-
-    def _prove(self) -> int:
-        """Give a verdict on some of the pairs that have none. Returns how many lists are done by that."""
-        images, pairs = self._evidence.unproven(LISTS)
-        if images:
-            self._evidence.put_verdicts(images, self._verdicts(pairs))
-        return len(images)
 
     def _verdicts(self, pairs: list[tuple[int, int]]) -> dict[tuple[int, int], Pair | None]:
         descriptions = self._evidence.descriptions({image for pair in pairs for image in pair})

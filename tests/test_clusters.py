@@ -190,7 +190,7 @@ def test_any_vectors_give_a_sound_result(rows, data):
 
 @pytest.mark.parametrize(("n", "k"), [(40, 2), (200, 7), (60, 30), (12, 11)])
 def test_silhouettes_are_those_of_scikit_learn(n, k, monkeypatch):
-    monkeypatch.setattr(clusters, "PART", 16)
+    monkeypatch.setattr(clusters, "CELLS", 16)
     dice = rng(n)
     vectors = unit(dice.normal(size=(n, 6))).astype(np.float32)
     labels = dice.permutation(np.r_[np.arange(k), dice.integers(0, k // 2 + 1, n - k)])
@@ -371,7 +371,7 @@ def test_progress_comes_to_its_end():
 
 
 def test_the_distance_is_one_less_the_cosine(monkeypatch):
-    monkeypatch.setattr(clusters, "PART", 7)
+    monkeypatch.setattr(clusters, "CELLS", 7)
     vectors, centroids = blobs(4)[0], np.eye(16, dtype=np.float32)[:3]
     labels, distances = assign(vectors, centroids)
     cosines = vectors @ centroids.T
