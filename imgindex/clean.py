@@ -41,7 +41,7 @@ class Cleaner:
     """Carries out plans, and takes them back.
 
     A kill at any moment loses nothing; the next call of any method settles what it left. Every method raises
-    StorageError while another process is in one with this index, and as `Store` does.
+    BusyError while another process is in one with this index, and as `Store` does.
     """
 
     def __init__(self, store: Store) -> None:

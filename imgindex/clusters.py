@@ -1,18 +1,18 @@
-"""Vectors -> clusters: spherical k-means, k chosen by silhouette and elbow together. Pure: no files, no database."""
+"""Vectors -> clusters, as many as silhouette and elbow together say. Pure: no files, no database."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from imgindex.kmeans import SEED, assign, centroids_of, lloyd, seed, silhouettes
 from imgindex.records import Candidate
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
-SEED = 0
 STARTS, FEWEST_STARTS = 8, 2  # for each k of the curve: luck matters for few vectors, time for many
 SHARED = 10_000  # vectors, times starts: so many starts as go into it
 FINAL = 8  # starts of the result for each start above the fewest
@@ -22,8 +22,6 @@ SMOOTH = 0.15  # weight of each neighbour of a silhouette on the curve
 KEEP, BETTER = 0.95, 1.01  # k stays while it scores so much of the best; another result must be so much better
 FEWEST = 20  # of that sample, for each cluster
 NEAR, COARSE, FINE = 12, 1.3, 1.05  # all candidates up to here; then steps, and steps beside the best
-SAME = 1e-6  # a distance that is rounding only
-CELLS = 1 << 24  # cosines held at once
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def cluster(
     if len(vectors) > SAMPLE:
         sample = vectors[np.sort(np.random.default_rng(SEED).choice(len(vectors), SAMPLE, replace=False))]
     sampled = len(sample) < len(vectors)
-    warm = _centroids(vectors, before) if before is not None else vectors[:0]
+    warm = centroids_of(vectors, before) if before is not None else vectors[:0]
     distinct = len(np.unique(sample, axis=0))
     ks = candidates(len(vectors), min(distinct, len(sample) // FEWEST) if sampled else distinct)
     curve = _Curve(sample, ks[-1], sampled)
@@ -70,12 +68,12 @@ def cluster(
     if k > distinct:
         sample = vectors
         k = min(k, len(np.unique(vectors, axis=0)))
-    seeds = [curve.centroids[k] if k in curve.centroids else _seeds(sample, k, 0)]
-    seeds += [_seeds(sample, k, start) for start in range(1, 1 + FINAL * (_starts(len(sample)) - FEWEST_STARTS))]
-    fits = [_lloyd(sample, one, FINAL_STEPS) for one in seeds]
-    centroids, cosines = _lloyd(vectors, max(fits, key=lambda found: found[1])[0], FINAL_STEPS)
+    seeds = [curve.centroids[k] if k in curve.centroids else seed(sample, k, 0)]
+    seeds += [seed(sample, k, start) for start in range(1, 1 + FINAL * (_starts(len(sample)) - FEWEST_STARTS))]
+    fits = [lloyd(sample, one, FINAL_STEPS) for one in seeds]
+    centroids, cosines = lloyd(vectors, max(fits, key=lambda found: found[1])[0], FINAL_STEPS)
     if k == len(warm):
-        known, as_before = _lloyd(vectors, warm, FINAL_STEPS)
+        known, as_before = lloyd(vectors, warm, FINAL_STEPS)
         if cosines <= BETTER * as_before:
             centroids = known
     held, labels = np.unique(assign(vectors, centroids)[0], return_inverse=True)  # a cluster may have lost all it had
@@ -145,44 +143,6 @@ def knee(curve: tuple[Candidate, ...]) -> tuple[int | None, npt.NDArray[np.float
     return (int(found.elbow) if found.elbow else None), below / below.max()
 
 
-def assign(vectors: Floats, centroids: Floats) -> tuple[Labels, Floats]:
-    """(N, D) unit vectors, (k, D) unit centroids -> (N,) the nearest, and (N,) the distance, 0 .. 2 (1 - cosine)."""
-    labels, distances = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
-    for part in _parts(vectors, len(centroids)):
-        cosines = vectors[part] @ centroids.T
-        nearest = cosines.argmax(1)
-        labels.append(nearest)
-        distances.append(1 - cosines[np.arange(len(nearest)), nearest])
-    return np.concatenate(labels), np.concatenate(distances)
-
-
-def silhouettes(vectors: Floats, labels: Labels) -> Floats:
-    """(N, D) unit vectors, (N,) labels 0 .. k-1 -> (N,) silhouettes by cosine distance, exactly (Rousseeuw 1987).
-
-    For cosines, the mean distance to a cluster is the distance to its mean; so this takes N x k steps, not N x N.
-    """
-    k = int(labels.max()) + 1 if len(labels) else 0
-    if k < 2:
-        return np.zeros(len(labels), np.float32)
-    sizes = np.bincount(labels, minlength=k)
-    means = _sums(vectors, labels, k) / sizes[:, None].astype(np.float32)
-    parts = []
-    for part in _parts(vectors, k):
-        own, cosines = labels[part], vectors[part] @ means.T
-        rows, size = np.arange(len(own)), sizes[own]
-        within = 1 - (cosines[rows, own] * size - 1) / np.maximum(size - 1, 1)
-        cosines[rows, own] = -2
-        between = 1 - cosines.max(1)
-        score = (between - within) / np.maximum(np.maximum(within, between), SAME)
-        parts.append(np.where(size > 1, score.clip(-1, 1), 0))
-    return np.concatenate(parts).astype(np.float32)
-
-
-def _parts(vectors: Floats, k: int) -> Iterator[slice]:
-    step = max(1, CELLS // k)
-    return (slice(start, start + step) for start in range(0, len(vectors), step))
-
-
 class _Curve:
     """How well each candidate k fits a sample."""
 
@@ -191,10 +151,10 @@ class _Curve:
         self._points: list[Candidate] = []
         self.centroids: dict[int, Floats] = {}  # of each candidate
         # The first seeds serve a smaller k as well.
-        self._seeds = [_seeds(sample, last, start) for start in range(_starts(len(sample)))]
+        self._seeds = [seed(sample, last, start) for start in range(_starts(len(sample)))]
 
     def add(self, k: int) -> None:
-        fits = (_lloyd(self._sample, seeds[:k], STEPS) for seeds in self._seeds)
+        fits = (lloyd(self._sample, seeds[:k], STEPS) for seeds in self._seeds)
         centroids, cosines = max(fits, key=lambda found: found[1])
         self.centroids[k] = centroids
         labels = np.unique(assign(self._sample, centroids)[0], return_inverse=True)[1]
@@ -209,49 +169,3 @@ class _Curve:
 
 def _starts(vectors: int) -> int:
     return min(max(SHARED // vectors, FEWEST_STARTS), STARTS)
-
-
-def _seeds(vectors: Floats, k: int, start: int) -> Floats:
-    """Greedy k-means++ (Arthur and Vassilvitskii 2007)."""
-    from sklearn.cluster import kmeans_plusplus
-
-    seeds = kmeans_plusplus(vectors.astype(np.float64), k, random_state=SEED + start)[0]  # three times as fast so
-    return np.asarray(seeds, np.float32)
-
-
-def _lloyd(vectors: Floats, centroids: Floats, steps: int) -> tuple[Floats, float]:
-    """Spherical k-means (Dhillon and Modha 2001) -> (k, D) unit centroids, and the sum of the cosines to the nearest.
-
-    scikit-learn has only the Euclidean one; that of faiss takes five to ten times as long for vectors this short.
-    """
-    before = np.empty(0, np.int64)
-    for _ in range(steps):
-        labels, distances = assign(vectors, centroids)
-        if np.array_equal(labels, before):
-            break
-        before = labels
-        means = _unit_sums(vectors, labels, len(centroids))
-        centroids = np.where(means.any(axis=1, keepdims=True), means, centroids)
-    return centroids, float(len(vectors) - distances.sum())
-
-
-def _centroids(vectors: Floats, labels: Labels) -> Floats:
-    """Of (N,) labels, -1 for none; they need not be consecutive."""
-    known = labels >= 0
-    held, rows = np.unique(labels[known], return_inverse=True)
-    return _unit_sums(vectors[known], rows, len(held))
-
-
-def _unit_sums(vectors: Floats, labels: Labels, k: int) -> Floats:
-    """(N, D), (N,) -> (k, D): the mean directions; zeros for a cluster that has nothing."""
-    sums = _sums(vectors, labels, k)
-    means: Floats = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
-    return means
-
-
-def _sums(vectors: Floats, labels: Labels, k: int) -> Floats:
-    from scipy.sparse import csr_array
-
-    ones, rows = np.ones(len(vectors), np.float32), np.arange(len(vectors) + 1)
-    sums: Floats = csr_array((ones, labels, rows), shape=(len(vectors), k)).T @ vectors
-    return sums

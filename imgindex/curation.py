@@ -21,6 +21,7 @@ from imgindex.errors import NotIndexedError, UnreadablePictureError, UsageError
 from imgindex.evidence import Evidence
 from imgindex.ledger import How
 from imgindex.model import IndexModel
+from imgindex.neighbours import Neighbours
 from imgindex.plan import Plan, plan
 from imgindex.records import Copy, Duplicates, FolderShare, Group, Pair, Report, Since, ThemeShare
 from imgindex.runs import Runs
@@ -41,6 +42,7 @@ class Curation:
     _store: Store
     _model: IndexModel
     _evidence: Evidence
+    _neighbours: Neighbours
     _copies: Copies
     _runs: Runs
 
@@ -99,6 +101,7 @@ class Curation:
         with self._store.transaction():
             last = self._evidence.last_report()
             now = self._evidence.put_report(duplicates.images, duplicates.files, duplicates.redundant, sizes)
+            clusters = self._theme_shares(duplicates)
         return Report(
             created=now,
             images=duplicates.images,
@@ -106,7 +109,7 @@ class Curation:
             redundant=duplicates.redundant,
             groups=len(duplicates.groups),
             folders=tuple(sorted(shares, key=lambda share: (-share.redundant, share.path))),
-            clusters=self._theme_shares(duplicates),
+            clusters=clusters,
             since_last=_since(*last, sizes) if last else None,
             calibration=duplicates.calibration,
         )
@@ -177,7 +180,8 @@ class Curation:
 
     def _follow(self) -> None:
         """Bring all that is derived up to date."""
-        raise NotImplementedError
+        self._neighbours.follow()
+        self._copies.propose()
 
     # Calibration
 

@@ -5,15 +5,18 @@ import shutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sqlite_utils
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]  # the one it uses itself, pysqlite3 or the standard library's
 
 from imgindex.errors import BusyError, IndexFormatError, StorageError
 from imgindex.migrations import migrations
 
+VECTOR = np.dtype("<f4")  # how BLOBs of numbers are laid out, on every machine
 BUSY_SECONDS = 120  # a batch is written in milliseconds; this only bounds a writer that hangs
 FULL = 1 << 20  # bytes free
 
@@ -26,7 +29,7 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._local = threading.local()
         self._connections: list[Any] = []
         try:
@@ -43,7 +46,7 @@ class Database:
             mode = "wal" if sqlite3.sqlite_version_info > (3, 51, 2) else "delete"
             if self.rows("PRAGMA journal_mode") == [(mode,)] and not migrations.pending(database):
                 return
-            with alone(self._path.with_suffix(".lock")):  # SQLite does not wait for a change of journal mode
+            with alone(self.path.with_suffix(".lock")):  # SQLite does not wait for a change of journal mode
                 database.conn.execute(f"PRAGMA journal_mode = {mode}")
                 with self.transaction():
                     migrations.apply(database)
@@ -58,7 +61,7 @@ class Database:
         if not hasattr(self._local, "database"):
             with self._sentences():
                 conn = sqlite3.connect(
-                    str(self._path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                    str(self.path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
                 )
                 # Names of files need not be UTF-8; they go in by CAST(? AS TEXT) from their bytes.
                 conn.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
@@ -74,10 +77,10 @@ class Database:
         applied = {step.name for step in migrations.applied(database)}
         ours = {step.name for step in migrations._migrations}
         if tables and not applied:
-            raise IndexFormatError(f"{self._path} is not an imgindex database; choose another folder with --index.")
+            raise IndexFormatError(f"{self.path} is not an imgindex database; choose another folder with --index.")
         if applied - ours:
             raise IndexFormatError(
-                f"{self._path} was written by a newer imgindex; upgrade this one with pip install --upgrade imgindex."
+                f"{self.path} was written by a newer imgindex; upgrade this one with pip install --upgrade imgindex."
             )
 
     @contextmanager
@@ -102,7 +105,7 @@ class Database:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise _sentence(error, self._path) from error
+            raise _sentence(error, self.path) from error
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query."""
@@ -113,6 +116,11 @@ class Database:
         """Run a statement once for each row of parameters, in a transaction."""
         with self.transaction():
             self._connection().conn.executemany(sql, rows)
+
+
+def now() -> str:
+    """ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @contextmanager

@@ -3,13 +3,12 @@
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from imgindex.database import Database
+from imgindex.database import Database, now
 from imgindex.records import Copy, Pair
 
 Floats = npt.NDArray[np.float32]
@@ -159,8 +158,8 @@ class Evidence:
 
     def put_different(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
         """Remember, by SHA-256, that these show different pictures."""
-        now = _now()
-        self._write("INSERT OR REPLACE INTO different VALUES (?, ?, ?)", [(*sorted(pair), now) for pair in pairs])
+        created = now()
+        self._write("INSERT OR REPLACE INTO different VALUES (?, ?, ?)", [(*sorted(pair), created) for pair in pairs])
 
     def forget_different(self, contents: Collection[bytes]) -> None:
         """Forget what was decided between any two of these."""
@@ -172,7 +171,7 @@ class Evidence:
         return set(self._column("SELECT path FROM keepers"))
 
     def put_keepers(self, paths: Iterable[str]) -> None:
-        rows = [(os.fsencode(path), _now()) for path in paths]
+        rows = [(os.fsencode(path), now()) for path in paths]
         self._write("INSERT OR REPLACE INTO keepers VALUES (CAST(? AS TEXT), ?)", rows)
 
     def forget_keepers(self, paths: Iterable[str]) -> None:
@@ -195,12 +194,12 @@ class Evidence:
 
     def put_report(self, images: int, files: int, redundant: int, groups: Mapping[int, int]) -> str:
         """Returns the time that it was given."""
-        now = _now()
+        created = now()
         self._write(
             "INSERT INTO reports (created, images, files, redundant, groups) VALUES (?, ?, ?, ?, ?)",
-            [(now, images, files, redundant, json.dumps(groups))],
+            [(created, images, files, redundant, json.dumps(groups))],
         )
-        return now
+        return created
 
     def last_calibration(self) -> tuple[int, str] | None:
         """With how many images in the index, and what it found in words."""
@@ -210,7 +209,7 @@ class Evidence:
     def put_calibration(self, images: int, sentence: str, result: dict[str, Any]) -> None:
         self._write(
             "INSERT INTO calibrations (created, images, sentence, result) VALUES (?, ?, ?, ?)",
-            [(_now(), images, sentence, json.dumps(result))],
+            [(now(), images, sentence, json.dumps(result))],
         )
 
     def _column(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
@@ -219,7 +218,3 @@ class Evidence:
 
 def _row(pair: Pair) -> tuple[Any, ...]:
     return pair.kind, pair.score, pair.inliers, json.dumps(pair.transform), pair.mirrored, pair.overlap
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -141,10 +141,6 @@ class ImageIndex(Curation, Sorting):
             counts.images, counts.files, time.monotonic() - start,
         )  # fmt: skip
 
-    def _follow(self) -> None:
-        self._neighbours.follow()
-        self._copies.propose()
-
     def remove(self, targets: Iterable[AnyPath | int]) -> Removed:
         """Forget images by id, or files and folders by path; nothing is deleted from disk.
 

@@ -129,13 +129,15 @@ class Ingest:
             return _Loaded(found, failure=Failure(found.path, str(error), found.bytes, found.mtime_ns))
 
     def _record(self, loaded: list[_Loaded], embedding: Future[Floats] | None, tally: Tally) -> list[files.Found]:
-        vectors: Iterable[Floats] = embedding.result() if embedding else ()
+        vectors = embedding.result() if embedding else None
         with self._store.transaction():
-            if embedding:
+            if vectors is not None:
                 self._model.begin()
-            for (image, decoded), vector in zip(_new(loaded).items(), vectors, strict=True):
-                number = self._store.add_image(image, vector, decoded.digest, decoded.description)
-                self._themes.place([number], vector[None])
+                images = [
+                    self._store.add_image(image, vector, decoded.digest, decoded.description)
+                    for (image, decoded), vector in zip(_new(loaded).items(), vectors, strict=True)
+                ]
+                self._themes.place(images, vectors)
             lost = [item.found for item in loaded if not self._record_file(item, tally)]
             failures = [item.failure for item in loaded if item.failure]
             tally.failed += failures

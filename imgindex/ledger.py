@@ -1,15 +1,11 @@
 """What `clean` does to files: written down, done, settled after a kill, taken back."""
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Literal
 
-from imgindex.errors import StorageError
-from imgindex.files import reason
+from imgindex.database import alone, now
 from imgindex.store import Store
 
 How = Literal["trash", "quarantine", "hardlink"]
@@ -40,24 +36,10 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self._database = store.database  # so that an entry and the index change in one transaction
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Only one clean or undo at a time. Raises StorageError when another is at work."""
-        lock = self._database._path.with_name("clean.lock")
-        try:
-            file = open(lock, "ab")  # noqa: SIM115
-        except OSError as error:
-            raise StorageError(
-                f"{lock} cannot be written ({reason(error)}); check its disk and permissions."
-            ) from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StorageError(
-                    f"Another imgindex is cleaning with the index in {lock.parent}; try again when it is done."
-                ) from None
-            yield
+    def alone(self) -> AbstractContextManager[None]:
+        """Only one clean or undo at a time. Raises BusyError when another is at work."""
+        lock = self._database.path.with_name("clean.lock")
+        return alone(lock, f"Another imgindex is cleaning with the index in {lock.parent}; try again when it is done.")
 
     def next_run(self) -> int:
         return int(self._database.rows("SELECT coalesce(max(run), 0) + 1 FROM ledger")[0][0])
@@ -85,13 +67,12 @@ class Ledger:
 
     def begin(self, entry: Entry) -> Entry:
         """Record what is about to be done; on disk when this returns. Returns it with its id."""
-        created = datetime.now(UTC).isoformat(timespec="seconds")
         path, kept, target = (os.fsencode(name) for name in (entry.path, entry.kept, entry.target))
         with self._database.transaction():
             self._database.write(
                 "INSERT INTO ledger (run, created, path, sha256, bytes, mtime_ns, mode, kept, action, target, state, "
                 "note) VALUES (?, ?, CAST(? AS TEXT), ?, ?, ?, ?, CAST(? AS TEXT), ?, CAST(? AS TEXT), 'begun', '')",
-                [(entry.run, created, path, entry.sha256, entry.bytes, entry.mtime_ns, entry.mode, kept, entry.action,
+                [(entry.run, now(), path, entry.sha256, entry.bytes, entry.mtime_ns, entry.mode, kept, entry.action,
                   target)],
             )  # fmt: skip
             return replace(entry, id=int(self._database.rows("SELECT last_insert_rowid()")[0][0]))

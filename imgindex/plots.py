@@ -12,6 +12,7 @@ import numpy as np
 
 from imgindex.errors import StorageError, UsageError
 from imgindex.records import Clusters, Run, Theme
+from imgindex.report import counted, printable
 
 SHOWN = 40  # themes that a plot shows
 POINTS = 64  # silhouettes that are drawn of one theme
@@ -71,7 +72,7 @@ def _curve(run: Run) -> Any:
     inertia = np.array([candidate.inertia for candidate in run.curve])
     silhouette = np.array([candidate.silhouette for candidate in run.curve])
     error = np.array([candidate.error for candidate in run.curve])
-    _title(figure, f"How many themes? {run.k} for {_count(run.images, 'image')}")
+    _title(figure, f"How many themes? {run.k} for {counted(run.images, 'image')}")
 
     above.set_title("Inertia: how far images lie from the middle of their theme.\nIt falls with every theme more.")
     above.plot(ks, inertia, ".-", color=BLUES[0])
@@ -147,7 +148,7 @@ def _silhouettes(run: Run, themes: Sequence[Theme]) -> Any:
         notes.append(f"Of a large theme, {POINTS} images evenly spread over its hill are drawn.")
     placed = sum(len(theme.images) for theme in themes) - sum(sizes)
     if placed:
-        notes.append(f"Left out: {_count(placed, 'image')} placed since the run, without a silhouette yet.")
+        notes.append(f"Left out: {counted(placed, 'image')} placed since the run, without a silhouette yet.")
     axes.set_xlabel("\n".join([*notes, *_left_out(sizes)]))
     return figure
 
@@ -172,7 +173,7 @@ def _sizes(themes: Sequence[Theme]) -> Any:
     axes.set_ylim(max(len(shown), 1) - 0.4, -0.6)
     axes.set_xlim(0, 1.2 * max(sizes, default=1))
     axes.xaxis.get_major_locator().set_params(integer=True)
-    _title(figure, f"How large themes are: {_count(total, 'image')} in {_count(len(themes), 'theme')}")
+    _title(figure, f"How large themes are: {counted(total, 'image')} in {counted(len(themes), 'theme')}")
     axes.set_xlabel("\n".join(["images", *_left_out([len(theme.images) for theme in themes])]))
     return figure
 
@@ -190,16 +191,12 @@ def _title(figure: Any, text: str) -> None:
 def _left_out(sizes: Sequence[int]) -> list[str]:
     if len(sizes) <= SHOWN:
         return []
-    smaller = _count(len(sizes) - SHOWN, "smaller theme")
-    return [f"Left out: {smaller}, together {_count(sum(sizes[SHOWN:]), 'image')}."]
+    smaller = counted(len(sizes) - SHOWN, "smaller theme")
+    return [f"Left out: {smaller}, together {counted(sum(sizes[SHOWN:]), 'image')}."]
 
 
 def _name(theme: Theme) -> str:
     """A theme's name on one short line, whatever it has."""
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in theme.title[: NAME + 1])
+    text = printable(theme.title[: NAME + 1])
     widths = np.cumsum([2 if east_asian_width(c) in "WF" else 1 for c in text])
     return text if widths[-1] <= NAME else text[: int((widths < NAME).sum())] + "…"
-
-
-def _count(count: int, noun: str) -> str:
-    return f"1 {noun}" if count == 1 else f"{count} {noun}s"

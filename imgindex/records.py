@@ -232,7 +232,7 @@ class ThemeShare:
     @property
     def percent(self) -> float:
         """Redundant of the theme's files, 0 to 100."""
-        return 100 * self.redundant / self.files
+        return 100 * self.redundant / self.files if self.files else 0.0
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def duplicates_text(duplicates: Duplicates) -> Any:
             text.append(f"        and {len(group.files) - LISTED} more files\n")
         text.append("\n")
     if len(duplicates.groups) > LISTED:
-        text.append(f"and {_count(len(duplicates.groups) - LISTED, 'more group')}; {_ALL}\n\n")
+        text.append(f"and {counted(len(duplicates.groups) - LISTED, 'more group')}; {_ALL}\n\n")
     return text.append("\n".join(duplicates_sentences(duplicates)))
 
 
@@ -127,7 +127,7 @@ def report_text(report: Report) -> Any:
         share = percent(folder.percent)
         text.append(f"\n{folder.redundant:7}  {folder.files:7}  {share:>11}  {shown(folder.path)}")
     if len(folders) > LISTED:
-        text.append(f"\nand {_count(len(folders) - LISTED, 'more folder')} with copies; {_ALL}")
+        text.append(f"\nand {counted(len(folders) - LISTED, 'more folder')} with copies; {_ALL}")
     if report.clusters:
         text.append("\n\n copies   images   of all        share  reference  theme", "dim")
     for theme, (title, _, reference) in list(zip(report.clusters, report.table, strict=False))[:LISTED]:
@@ -135,13 +135,13 @@ def report_text(report: Report) -> Any:
         text.append(f"\n{theme.redundant:7}  {theme.images:7}  {theme.share:7.1%}  {share:>11}")
         text.append(f"  {reference:8.2f}%  {printable(title)}")
     if len(report.clusters) > LISTED:
-        text.append(f"\nand {_count(len(report.clusters) - LISTED, 'more theme')}; {_ALL}")
+        text.append(f"\nand {counted(len(report.clusters) - LISTED, 'more theme')}; {_ALL}")
     return text
 
 
 def run_text(run: Run) -> str:
     """What a run found."""
-    return "\n".join([*run_sentences(run), *lineage_sentences(run.lineage)])
+    return "\n".join([run_sentence(run), *lineage_sentences(run.lineage)])
 
 
 def clusters_text(clusters: Clusters) -> Any:
@@ -156,7 +156,7 @@ def clusters_text(clusters: Clusters) -> Any:
         text.append(f"{theme.id:5}  {len(theme.images):8}  {theme.share:6.1%}  {shown(theme.images[0].path)}")
         text.append(f"{name}\n", "bold")
     if len(clusters.themes) > THEMES:
-        text.append(f"and {_count(len(clusters.themes) - THEMES, 'more theme')}; --json or --html FILE shows all\n")
+        text.append(f"and {counted(len(clusters.themes) - THEMES, 'more theme')}; --json or --html FILE shows all\n")
     if clusters.themes:
         text.append("\n")
     return text.append("\n".join(clusters_sentences(clusters)))
@@ -249,17 +249,17 @@ def clusters_sentences(clusters: Clusters) -> list[str]:
     since = "Nothing came or went since."
     if drift.placed or drift.removed:
         far = f", {drift.far} of them far from every theme" if drift.far else ""
-        since = f"Since then {_count(drift.placed, 'image')} came{far}, and {drift.removed} went."
-    return [*run_sentences(clusters.run), since, *lineage_sentences(clusters.run.lineage)]
+        since = f"Since then {counted(drift.placed, 'image')} came{far}, and {drift.removed} went."
+    return [run_sentence(clusters.run), since, *lineage_sentences(clusters.run.lineage)]
 
 
-def run_sentences(run: Run) -> list[str]:
+def run_sentence(run: Run) -> str:
     """When, why and what."""
     elbow = f"the elbow is at {run.elbow}" if run.elbow else "there is no elbow"
-    return [
-        f"Run {run.id}, {when(run.created)}: {_count(run.images, 'image')} in {_count(run.k, 'theme')}; "
+    return (
+        f"Run {run.id}, {when(run.created)}: {counted(run.images, 'image')} in {counted(run.k, 'theme')}; "
         f"silhouette {run.silhouette:.2f}, {elbow}. {run.why}"
-    ]
+    )
 
 
 def lineage_sentences(lineage: Lineage) -> list[str]:
@@ -269,7 +269,7 @@ def lineage_sentences(lineage: Lineage) -> list[str]:
     sentences = [f"Of the run before, {lineage.stayed} images kept their theme and {lineage.moved} moved."]
     for what, themes in (("New", lineage.new), ("Gone", lineage.gone)):
         if themes:
-            sentences.append(f"{what}: {_count(len(themes), 'theme')} ({_numbers(themes)}).")
+            sentences.append(f"{what}: {counted(len(themes), 'theme')} ({_numbers(themes)}).")
     sentences += [f"Theme {theme} split into {_numbers(into)}." for theme, into in lineage.splits[:LISTED]]
     return sentences + [f"Themes {_numbers(themes)} merged into {into}." for themes, into in lineage.merges[:LISTED]]
 
@@ -281,11 +281,11 @@ def _share(of: Duplicates | Report, groups: int) -> str:
         return f"No copies: none of the {_files(of.files)} shows the same picture as another one."
     are = "is a copy" if of.redundant == 1 else "are copies"
     share = f"{of.redundant} of {_files(of.files)} ({percent(of.percent)})"
-    return f"{share} {are} of another one, in {_count(groups, 'group')}."
+    return f"{share} {are} of another one, in {counted(groups, 'group')}."
 
 
 def _ids(ids: Sequence[int], what: str) -> str:
-    return f"{_count(len(ids), 'group')} {what} ({_numbers(ids)})"
+    return f"{counted(len(ids), 'group')} {what} ({_numbers(ids)})"
 
 
 def _numbers(ids: Sequence[int]) -> str:
@@ -311,9 +311,10 @@ def when(created: str) -> str:
     return f"{created[:16].replace('T', ' ')} UTC"
 
 
-def _count(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """A number of things."""
     return f"1 {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _files(count: int) -> str:
-    return _count(count, "file")
+    return counted(count, "file")

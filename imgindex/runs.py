@@ -3,19 +3,17 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from imgindex.database import Database
+from imgindex.database import VECTOR, Database
 from imgindex.records import Candidate, Lineage, Member, Run, Space
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 
-_VECTOR = np.dtype("<f4")
 _RUN = f"SELECT {', '.join(field.name for field in fields(Run))} FROM runs"
 
 
@@ -41,7 +39,7 @@ class Runs:
     def put_run(self, run: Run, space: Space | None) -> int:
         """Record a run under an id of its own, which is returned, with the projection in which its centroids lie."""
         fitted = (space.mean, space.components, space.singular) if space else ()
-        blobs = [array.astype(_VECTOR).tobytes() for array in fitted] or [b""] * 3
+        blobs: list[bytes | None] = [array.astype(VECTOR).tobytes() for array in fitted] or [None] * 3
         row = (
             run.created, run.seconds, run.why, run.images, run.k, run.elbow, run.silhouette,
             json.dumps([asdict(candidate) for candidate in run.curve]), run.model, run.space, run.far,
@@ -69,7 +67,7 @@ class Runs:
 
     def put_themes(self, run: int, themes: Iterable[tuple[int, int, Floats]]) -> None:
         """Record the themes of a run: id, size, centroid."""
-        rows = [(run, theme, size, centroid.astype(_VECTOR).tobytes()) for theme, size, centroid in themes]
+        rows = [(run, theme, size, centroid.astype(VECTOR).tobytes()) for theme, size, centroid in themes]
         self._write("INSERT INTO run_themes VALUES (?, ?, ?, ?)", rows)
 
     def sizes(self, run: int) -> dict[int, int]:
@@ -104,8 +102,8 @@ class Runs:
 
     def members(self) -> dict[int, list[Member]]:
         """The images of each theme, with their first path: those of the run first, by distance."""
-        sql = """SELECT theme, image, (SELECT min(path) FROM files WHERE files.image = placements.image), distance,
-            silhouette FROM placements ORDER BY theme, silhouette IS NULL, distance, image"""
+        sql = """SELECT theme, image, min(path), distance, silhouette FROM placements JOIN files USING (image)
+            GROUP BY image ORDER BY theme, silhouette IS NULL, distance, image"""
         found: dict[int, list[Member]] = {}
         for theme, *member in self._rows(sql):
             found.setdefault(theme, []).append(Member(*member))
@@ -123,12 +121,8 @@ class Runs:
         return dict(self._rows("SELECT theme, count(*) FROM files JOIN placements USING (image) GROUP BY theme"))
 
 
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def _floats(blob: bytes) -> Floats:
-    return np.frombuffer(blob, _VECTOR).astype(np.float32)
+    return np.frombuffer(blob, VECTOR).astype(np.float32)
 
 
 def _run(row: Sequence[Any]) -> Run:

@@ -3,20 +3,18 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from imgindex.database import Database
+from imgindex.database import VECTOR, Database, now
 from imgindex.records import Counts, Failure, File, Image, ModelInfo, Space, State
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 
-VECTOR = np.dtype("<f4")  # how BLOBs are laid out, on every machine
 SCAN_BYTES = 8 << 20  # what one step of a scan holds in memory
 
 
@@ -63,7 +61,7 @@ class Store:
             blobs = [array.astype(VECTOR).tobytes() for array in (space.mean, space.components, space.singular)]
             self._write(
                 "INSERT INTO spaces (images, mean, components, singular, created) VALUES (?, ?, ?, ?, ?)",
-                [(space.images, *blobs, datetime.now(UTC).isoformat(timespec="seconds"))],
+                [(space.images, *blobs, now())],
             )
             return self.state().space
 

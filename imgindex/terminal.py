@@ -84,7 +84,7 @@ def progress(index: ImageIndex, doing: str = "adding") -> Iterator[Callable[[int
         except KeyboardInterrupt:
             counts = index.counts()
             raise ImgindexError(
-                f"Stopped; {counts.files} files are safe in the index, and the same command goes on from there."
+                f"Stopped; {counts.files} files are safe in the index; run the same command again to go on."
             ) from None
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from imgindex import clusters as clustering
 from imgindex import space as spaces
-from imgindex.clusters import Clustering
-from imgindex.database import alone
+from imgindex.clusters import Clustering, cluster
+from imgindex.database import alone, now
 from imgindex.errors import NotIndexedError, UsageError
+from imgindex.kmeans import assign
 from imgindex.lineage import heirs, lineage
 from imgindex.records import Clusters, Drift, Lineage, Run, Space, Theme
-from imgindex.runs import Runs, now
+from imgindex.runs import Runs
 from imgindex.schedule import is_due
 from imgindex.store import Store
 
@@ -86,10 +86,10 @@ class Themes:
         ids, vectors = np.concatenate([part for part, _ in parts]), np.concatenate([part for _, part in parts])
         placed = self._runs.placed()
         before = np.array([placed.get(image, -1) for image in ids.tolist()], np.int64)
-        found = clustering.cluster(
+        found = cluster(
             vectors, clusters=clusters, before=before if placed else None, progress=progress
         )  # fmt: skip
-        _, distances = clustering.assign(vectors, found.centroids)
+        _, distances = assign(vectors, found.centroids)
         run = Run(
             id=0, created=now(), seconds=0, why=why, images=len(ids), k=len(found.centroids), elbow=found.elbow,
             silhouette=found.silhouette, curve=found.curve, model=model.name, space=self._store.state().space,
@@ -132,7 +132,7 @@ class Themes:
         if projection[0] != last:
             projection = self._projection = (last, *self._runs.projection(last))
         _, space, themes, centroids = projection
-        labels, distances = clustering.assign(spaces.themes(vectors, space), centroids)
+        labels, distances = assign(spaces.themes(vectors, space), centroids)
         rows = zip(images, themes[labels].tolist(), distances.tolist(), strict=True)
         self._runs.place((image, theme, distance, None) for image, theme, distance in rows)
 

@@ -175,10 +175,15 @@ def start(
     os._exit(code)
 
 
-if __name__ == "__main__":
+def serve() -> None:
+    """Do what standard input orders."""
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:
             print(os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1]), flush=True)
         else:
             print(start(**order), flush=True)
+
+
+if __name__ == "__main__":
+    serve()

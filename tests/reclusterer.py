@@ -1,6 +1,5 @@
 """A warm process that forks a child for each job about themes, as tests/adder.py does for adding."""
 
-import json
 import os
 import sys
 from typing import Any
@@ -14,7 +13,7 @@ import sklearn.cluster  # noqa: E402, F401
 from imgindex import BusyError  # noqa: E402
 from imgindex.database import sqlite3  # noqa: E402
 from tests import adder  # noqa: E402
-from tests.adder import opened, start, tell  # noqa: E402
+from tests.adder import opened, tell  # noqa: E402
 
 
 def recluster(index: str, clusters: int) -> None:
@@ -66,9 +65,4 @@ adder.recluster = recluster  # type: ignore[attr-defined]
 adder.reclusters = reclusters  # type: ignore[attr-defined]
 
 if __name__ == "__main__":
-    for line in sys.stdin:
-        order = json.loads(line)
-        if "wait" in order:
-            print(os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1]), flush=True)
-        else:
-            print(start(**order), flush=True)
+    adder.serve()

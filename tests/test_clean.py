@@ -21,9 +21,9 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from imgindex import clean, ledger, moves
+from imgindex import BusyError, clean, ledger, moves
 from imgindex.clean import Cleaner
-from imgindex.errors import StorageError, UsageError
+from imgindex.errors import UsageError
 from imgindex.ledger import Entry, Ledger
 from imgindex.plan import Plan, plan
 from imgindex.records import Copy, File, Group, Image, ModelInfo, Pair
@@ -414,7 +414,7 @@ def test_two_cleans_exclude_each_other(pictures):
 
     def meanwhile(*_: int) -> None:
         for call in (lambda: other.apply(plan(pictures.groups, "trash")), other.undo, other.recover):
-            with pytest.raises(StorageError, match="Another imgindex") as raised:
+            with pytest.raises(BusyError, match="Another imgindex") as raised:
                 call()
             refused.append(raised.value)
 

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import silhouette_samples
 
-from imgindex import clusters
-from imgindex.clusters import Clustering, assign, candidates, choose, cluster, fewest, knee, silhouettes
+from imgindex import clusters, kmeans
+from imgindex.clusters import Clustering, candidates, choose, cluster, fewest, knee
+from imgindex.kmeans import assign, silhouettes
 from imgindex.records import Candidate
 from imgindex.space import unit
 
@@ -190,7 +191,7 @@ def test_any_vectors_give_a_sound_result(rows, data):
 
 @pytest.mark.parametrize(("n", "k"), [(40, 2), (200, 7), (60, 30), (12, 11)])
 def test_silhouettes_are_those_of_scikit_learn(n, k, monkeypatch):
-    monkeypatch.setattr(clusters, "CELLS", 16)
+    monkeypatch.setattr(kmeans, "CELLS", 16)
     dice = rng(n)
     vectors = unit(dice.normal(size=(n, 6))).astype(np.float32)
     labels = dice.permutation(np.r_[np.arange(k), dice.integers(0, k // 2 + 1, n - k)])
@@ -371,7 +372,7 @@ def test_progress_comes_to_its_end():
 
 
 def test_the_distance_is_one_less_the_cosine(monkeypatch):
-    monkeypatch.setattr(clusters, "CELLS", 7)
+    monkeypatch.setattr(kmeans, "CELLS", 7)
     vectors, centroids = blobs(4)[0], np.eye(16, dtype=np.float32)[:3]
     labels, distances = assign(vectors, centroids)
     cosines = vectors @ centroids.T

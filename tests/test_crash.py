@@ -30,13 +30,15 @@ PICTURES = 320  # the compare space is fitted at 200 and at 300
 
 
 class Adders:
-    """Starts jobs of tests/adder.py."""
+    """Starts jobs of a script, tests/adder.py."""
+
+    SCRIPT = "adder.py"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._jobs = 0
         self._server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("adder.py"))],
+            [sys.executable, str(Path(__file__).with_name(self.SCRIPT))],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )  # fmt: skip

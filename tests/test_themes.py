@@ -5,8 +5,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -769,14 +767,7 @@ def test_after_any_history(tmp_path_factory, steps):
 class Reclusterers(Adders):
     """Starts jobs of tests/reclusterer.py."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._jobs = 0
-        self._server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("reclusterer.py"))],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        )  # fmt: skip
+    SCRIPT = "reclusterer.py"
 
 
 @pytest.fixture(scope="module")
