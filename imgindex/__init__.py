@@ -5,6 +5,7 @@ from imgindex.clean import Cleaned, Undone
 from imgindex.embed import Availability, Embedder, available_models, default_model
 from imgindex.errors import (
     BusyError,
+    FileGoneError,
     ImgindexError,
     IndexFormatError,
     ModelMismatchError,
@@ -23,15 +24,19 @@ from imgindex.records import (
     Copy,
     Drift,
     Duplicates,
+    Entry,
     Failure,
     File,
     FolderShare,
     Group,
+    Incoming,
     Lineage,
     Member,
     ModelInfo,
     Neighbour,
+    Original,
     Pair,
+    PastReport,
     Removed,
     Report,
     Run,
@@ -40,6 +45,7 @@ from imgindex.records import (
     Theme,
     ThemeShare,
 )
+from imgindex.schedule import is_due
 
 __all__ = [
     "Added",
@@ -53,12 +59,15 @@ __all__ = [
     "Drift",
     "Duplicates",
     "Embedder",
+    "Entry",
     "Failure",
     "File",
+    "FileGoneError",
     "FolderShare",
     "Group",
     "ImageIndex",
     "ImgindexError",
+    "Incoming",
     "IndexFormatError",
     "Lineage",
     "Member",
@@ -66,7 +75,9 @@ __all__ = [
     "ModelMismatchError",
     "Neighbour",
     "NotIndexedError",
+    "Original",
     "Pair",
+    "PastReport",
     "Plan",
     "Removed",
     "Report",
@@ -83,4 +94,5 @@ __all__ = [
     "available_models",
     "calibrate_index",
     "default_model",
+    "is_due",
 ]

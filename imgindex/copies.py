@@ -6,6 +6,7 @@ or removed concerns only those near it.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
@@ -38,7 +39,7 @@ READY = 256  # descriptions that are held parsed, of 200 KB each
 
 
 class Copies:
-    """Finds and keeps proven pairs. Not thread-safe."""
+    """Finds and keeps proven pairs. Usable from several threads."""
 
     def __init__(self, store: Store, evidence: Evidence, near: Neighbours) -> None:
         self._store = store
@@ -47,16 +48,18 @@ class Copies:
         self._listed: Ids = np.empty(0, np.int64)  # images with a list, ascending
         self._radii: Floats = np.empty(0, np.float32)  # of those
         self._seen: tuple[int, int] | None = None  # space and changes for which these two hold
+        self._proposing = threading.Lock()
 
     def propose(self) -> None:
         """List the nearest of all images that have come, or whose nearest have gone, since the last time."""
-        if self._evidence.unlisted(self._store.state().space, 1):
-            self._near.follow()  # most of the work, outside of the transactions that follow
-            before: list[int] = []
-            while images := self._propose():
-                if images == before:
-                    raise IndexFormatError(STUCK)
-                before = images
+        with self._proposing:
+            if self._evidence.unlisted(self._store.state().space, 1):
+                self._near.follow()  # most of the work, outside of the transactions that follow
+                before: list[int] = []
+                while images := self._propose():
+                    if images == before:
+                        raise IndexFormatError(STUCK)
+                    before = images
 
     def follow(self, progress: Progress | None = None) -> None:
         """Propose, and give a verdict on every pair that has none; `progress` gets the lists done and all there are."""
@@ -71,6 +74,15 @@ class Copies:
             done += len(images)
             if progress:
                 progress(done, total)
+
+    def of(self, image: int) -> list[Pair]:
+        """The proven copies of one image; what is still to be proven about it is."""
+        self.propose()
+        if pairs := self._evidence.unproven_of(image):
+            self._evidence.put_verdicts((), self._verdicts(pairs))
+        apart = set(self._evidence.different())
+        found = self._evidence.pairs(image)
+        return [pair for pair in found if pair.kind == "copy" and not {(pair.a, pair.b), (pair.b, pair.a)} & apart]
 
     def _propose(self) -> list[int]:
         """List the nearest of some images, and enter these into the lists of others. Returns these images."""

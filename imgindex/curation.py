@@ -15,6 +15,7 @@ import numpy.typing as npt
 from imgindex import files
 from imgindex.clean import Cleaned, Cleaner, Undone
 from imgindex.copies import Copies
+from imgindex.database import now
 from imgindex.decode import LARGEST_FILE
 from imgindex.duplicates import order_of
 from imgindex.errors import NotIndexedError, UnreadablePictureError, UsageError
@@ -23,7 +24,7 @@ from imgindex.ledger import How
 from imgindex.model import IndexModel
 from imgindex.neighbours import Neighbours
 from imgindex.plan import Plan, plan
-from imgindex.records import Copy, Duplicates, FolderShare, Group, Pair, Report, Since, ThemeShare
+from imgindex.records import Copy, Duplicates, FolderShare, Group, Pair, PastReport, Report, Since, ThemeShare
 from imgindex.runs import Runs
 from imgindex.store import Store
 
@@ -31,6 +32,7 @@ AnyPath = str | os.PathLike[str]
 Pixels = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 
+THUMBNAIL = 320  # pixels
 OUTGROWN = 1.5  # a calibration is old when the collection has grown by this since
 NOT_CALIBRATED = "Not calibrated yet: imgindex calibrate measures how well copies of your own photos are found."
 
@@ -71,25 +73,49 @@ class Curation:
             tuple(groups), tuple(alike), counts.images, counts.files, _redundant(groups), calibration
         )  # fmt: skip
 
+    def copies_of(self, image: int) -> list[Pair]:
+        """The proven copies of one image, without what a person called different. Raises NotIndexedError."""
+        if image >= 2**63 or self._store.image(image) is None:
+            raise NotIndexedError(f"There is no image {image} in the index at {self.folder}.")
+        return self._copies.of(image)
+
     def files_of_pairs(self, pairs: Iterable[Pair]) -> dict[int, Copy]:
         """One file of each image of some pairs, by the image's id."""
         return self.files_of({image for pair in pairs for image in (pair.a, pair.b)})
 
     def files_of(self, images: Collection[int]) -> dict[int, Copy]:
         """One file of each of these images, by the image's id."""
-        found = self._evidence.copies(images)
-        return {image: found[image][0] for image in images if image in found}
+        return {copy.image: copy for copy in self._evidence.first_files(images)}
 
     def thumbnail(self, file: Copy) -> bytes | None:
-        """A JPEG of the file as it is now, squashed to the model's square; None where it cannot be read."""
+        """A JPEG of at most THUMBNAIL pixels a side; None where the file is gone or has changed."""
         try:
-            pixels = self._model.decode(files.read(file.path, LARGEST_FILE).data).pixels
+            content = files.read(file.path, LARGEST_FILE)
+            if content.sha256 != file.sha256:
+                return None
+            decoded = self._model.decode(content.data)
         except (OSError, UnreadablePictureError):
             return None
-        return cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]))[1].tobytes()
+        scale = THUMBNAIL / max(decoded.width, decoded.height)
+        size = max(1, round(scale * decoded.width)), max(1, round(scale * decoded.height))
+        pixels = cv2.resize(decoded.pixels, size, interpolation=cv2.INTER_AREA)
+        return cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 85])[
+            1
+        ].tobytes()
 
     def report(self) -> Report:
         """What copies amount to, by folder, and what changed since the last report; the next one compares with this."""
+        return self._report(self._evidence.put_report)
+
+    def preview_report(self) -> Report:
+        """The report as it is now; it is not kept, so the next one does not compare with it."""
+        return self._report(lambda *_: now())
+
+    def reports(self) -> list[PastReport]:
+        """All reports that were kept, the oldest first."""
+        return self._evidence.reports()
+
+    def _report(self, keep: Callable[[int, int, int, dict[int, int]], str]) -> Report:
         duplicates = self.duplicates()
         redundant: dict[str, int] = {}
         for group in duplicates.groups:
@@ -100,10 +126,10 @@ class Curation:
         sizes = {group.id: len(group.files) for group in duplicates.groups}
         with self._store.transaction():
             last = self._evidence.last_report()
-            now = self._evidence.put_report(duplicates.images, duplicates.files, duplicates.redundant, sizes)
+            created = keep(duplicates.images, duplicates.files, duplicates.redundant, sizes)
             clusters = self._theme_shares(duplicates)
         return Report(
-            created=now,
+            created=created,
             images=duplicates.images,
             files=duplicates.files,
             redundant=duplicates.redundant,

@@ -32,6 +32,8 @@ class Database:
         self.path = path
         self._local = threading.local()
         self._connections: list[Any] = []
+        self._watcher: Any = None  # a connection that never writes
+        self._watching = threading.Lock()
         try:
             self._prepare()
         except BaseException:
@@ -55,22 +57,30 @@ class Database:
         """Close the connections of all threads."""
         while self._connections:
             self._connections.pop().close()
+        self._watcher = None
         self._local = threading.local()
 
     def _connection(self) -> sqlite_utils.Database:
         if not hasattr(self._local, "database"):
-            with self._sentences():
-                conn = sqlite3.connect(
-                    str(self.path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-                )
-                # Names of files need not be UTF-8; they go in by CAST(? AS TEXT) from their bytes.
-                conn.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-                conn.execute("PRAGMA foreign_keys = ON")
-                conn.execute("PRAGMA synchronous = FULL")
-            self._connections.append(conn)
-            self._local.database = sqlite_utils.Database(conn)
+            self._local.database = sqlite_utils.Database(self._connect())
         database: sqlite_utils.Database = self._local.database
         return database
+
+    def _connect(self) -> Any:
+        with self._sentences():
+            conn = sqlite3.connect(str(self.path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            # Names of files need not be UTF-8; they go in by CAST(? AS TEXT) from their bytes.
+            conn.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+            conn.execute("PRAGMA foreign_keys = ON")
+            conn.execute("PRAGMA synchronous = FULL")
+        self._connections.append(conn)
+        return conn
+
+    def version(self) -> int:
+        """Another number after any change by anyone; says nothing to another process."""
+        with self._watching, self._sentences():
+            self._watcher = self._watcher or self._connect()
+            return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
 
     def _refuse_foreign(self, database: sqlite_utils.Database) -> None:
         tables = database.table_names()  # first: another process may be creating them together with their record

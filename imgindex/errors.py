@@ -37,5 +37,9 @@ class NotIndexedError(ImgindexError):
     """An id or path that the index does not know."""
 
 
+class FileGoneError(ImgindexError):
+    """No file of an image is as it was indexed: gone, changed, or its drive is away."""
+
+
 class BusyError(ImgindexError):
     """Another process is doing the same thing to this index."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgindex.database import Database, now
-from imgindex.records import Copy, Pair
+from imgindex.records import Copy, Pair, PastReport
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -71,6 +71,12 @@ class Evidence:
                 SELECT 1 FROM pairs WHERE a = min(image, other) AND b = max(image, other)) ORDER BY 1, 2"""
         return images, [(a, b) for a, b in self._rows(sql, [json.dumps(images)])]
 
+    def unproven_of(self, image: int) -> list[tuple[int, int]]:
+        """The pairs (a < b) with one image that have no verdict."""
+        sql = """SELECT DISTINCT min(image, other), max(image, other) FROM nearest WHERE (image = ?1 OR other = ?1)
+            AND NOT EXISTS (SELECT 1 FROM pairs WHERE a = min(image, other) AND b = max(image, other)) ORDER BY 1, 2"""
+        return [(a, b) for a, b in self._rows(sql, [image])]
+
     def open_lists(self) -> int:
         """How many lists are not proven yet."""
         return int(self._rows("SELECT count(*) FROM lists WHERE NOT proven")[0][0])
@@ -97,16 +103,21 @@ class Evidence:
                 [(image,) for image in images],
             )
 
-    def pairs(self) -> list[Pair]:
-        """All that is proven of images that are near each other, or have the same pixels."""
+    def pairs(self, image: int | None = None) -> list[Pair]:
+        """All that is proven of images that are near each other, or have the same pixels; or of one image."""
         same = """SELECT first, image FROM features JOIN (
                 SELECT min(image) AS first, pixels FROM features GROUP BY pixels HAVING count(*) > 1
             ) USING (pixels) WHERE image > first AND pixels <> zeroblob(32)"""
         near = """SELECT a, b, kind, score, inliers, transform, mirrored, overlap FROM pairs WHERE kind <> 'none' AND (
             EXISTS (SELECT 1 FROM nearest WHERE image = a AND other = b)
             OR EXISTS (SELECT 1 FROM nearest WHERE image = b AND other = a))"""
-        found = {(a, b): Pair(a, b, "copy", *_SAME_PIXELS) for a, b in self._rows(same)}
-        for a, b, kind, score, inliers, transform, mirrored, overlap in self._rows(near):
+        one: list[int] = []
+        if image is not None:
+            same = """SELECT min(x.image, y.image), max(x.image, y.image) FROM features x JOIN features y USING (pixels)
+                WHERE x.image = ? AND y.image <> x.image AND pixels <> zeroblob(32)"""
+            near, one = f"{near} AND (a = ?1 OR b = ?1)", [image]
+        found = {(a, b): Pair(a, b, "copy", *_SAME_PIXELS) for a, b in self._rows(same, one)}
+        for a, b, kind, score, inliers, transform, mirrored, overlap in self._rows(near, one):
             proven = Pair(a, b, kind, score, inliers, tuple(json.loads(transform)), bool(mirrored), overlap)
             found.setdefault((a, b), proven)
         return list(found.values())
@@ -134,6 +145,12 @@ class Evidence:
         for row in self._rows(sql, [json.dumps(list(images))]):
             found.setdefault(row[1], []).append(Copy(*row))
         return found
+
+    def first_files(self, images: Collection[int]) -> list[Copy]:
+        """The first file of each of these images."""
+        sql = """SELECT min(path), image, width, height, files.bytes, mtime_ns, sha256 FROM files
+            JOIN images ON id = image WHERE image IN (SELECT value FROM json_each(?)) GROUP BY image"""
+        return [Copy(*row) for row in self._rows(sql, [json.dumps(list(images))])]
 
     def members(self) -> dict[int, int]:
         """Which group an image was in when groups were last looked at."""
@@ -191,6 +208,12 @@ class Evidence:
         """When the last report was made, and how many files each of its groups had."""
         rows = self._rows("SELECT created, groups FROM reports ORDER BY id DESC LIMIT 1")
         return (rows[0][0], {int(group): files for group, files in json.loads(rows[0][1]).items()}) if rows else None
+
+    def reports(self) -> list[PastReport]:
+        """Those that were kept, the oldest first."""
+        return [
+            PastReport(*row) for row in self._rows("SELECT created, images, files, redundant FROM reports ORDER BY id")
+        ]
 
     def put_report(self, images: int, files: int, redundant: int, groups: Mapping[int, int]) -> str:
         """Returns the time that it was given."""

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from imgindex.records import Added, Clusters, Duplicates, Group, Pair, Report, Run, Similar
+from imgindex.records import Added, Clusters, Duplicates, Group, Member, Pair, Report, Run, Similar, Theme
 
 
 def added_json(added: Added) -> dict[str, Any]:
@@ -21,8 +21,8 @@ def similar_json(similar: Similar) -> dict[str, Any]:
 def duplicates_json(duplicates: Duplicates) -> dict[str, Any]:
     """The contract's names; `keep` is a path, and the weakest pair of a group of the same bytes is its image twice."""
     return {
-        "groups": [_group_json(group) for group in duplicates.groups],
-        "alike": [_pair_json(pair) for pair in duplicates.alike],
+        "groups": [group_json(group) for group in duplicates.groups],
+        "alike": [pair_json(pair) for pair in duplicates.alike],
         "images": duplicates.images,
         "files": duplicates.files,
         "redundant": duplicates.redundant,
@@ -31,7 +31,7 @@ def duplicates_json(duplicates: Duplicates) -> dict[str, Any]:
     }
 
 
-def _group_json(group: Group) -> dict[str, Any]:
+def group_json(group: Group) -> dict[str, Any]:
     keep = group.files[0]
     return {
         "id": group.id,
@@ -42,12 +42,12 @@ def _group_json(group: Group) -> dict[str, Any]:
             {"path": c.path, "image": c.image, "width": c.width, "height": c.height, "bytes": c.bytes}
             for c in group.files
         ],
-        "weakest": _pair_json(group.weakest) if group.weakest else {"a": keep.image, "b": keep.image, "score": 1.0},
+        "weakest": pair_json(group.weakest) if group.weakest else {"a": keep.image, "b": keep.image, "score": 1.0},
         "loose": group.loose,
     }
 
 
-def _pair_json(pair: Pair) -> dict[str, Any]:
+def pair_json(pair: Pair) -> dict[str, Any]:
     return {
         "a": pair.a,
         "b": pair.b,
@@ -139,24 +139,25 @@ def clusters_json(clusters: Clusters) -> dict[str, Any]:
     return {
         "run": clusters.run.id if clusters.run else None,
         "k": len(clusters.themes),
-        "clusters": [
-            {
-                "id": theme.id,
-                "name": theme.name,
-                "size": len(theme.images),
-                "share": round(theme.share, 4),
-                "images": [
-                    {"id": m.id, "path": m.path, "distance": round(m.distance, 4), "new": m.silhouette is None}
-                    for m in theme.images
-                ],
-            }
-            for theme in clusters.themes
-        ],
+        "clusters": [cluster_json(theme, theme.images) for theme in clusters.themes],
         "drift": drift
         and {
             **dataclasses.asdict(drift), "growth": round(drift.growth, 4), "far_share": round(drift.far_share, 4),
         },
     }  # fmt: skip
+
+
+def cluster_json(theme: Theme, images: Iterable[Member]) -> dict[str, Any]:
+    """A theme, with those of its images that are to be listed."""
+    return {
+        "id": theme.id,
+        "name": theme.name,
+        "size": len(theme.images),
+        "share": round(theme.share, 4),
+        "images": [
+            {"id": m.id, "path": m.path, "distance": round(m.distance, 4), "new": m.silhouette is None} for m in images
+        ],
+    }
 
 
 class _Echo:

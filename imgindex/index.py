@@ -25,12 +25,14 @@ from imgindex.evidence import Evidence
 from imgindex.ingest import Ingest, Tally
 from imgindex.model import IndexModel
 from imgindex.neighbours import Neighbours
+from imgindex.receiving import Receiving
 from imgindex.records import Added, Counts, File, ModelInfo, Neighbour, Removed, Similar
 from imgindex.runs import Runs
 from imgindex.sorting import Sorting
 from imgindex.space import GROWING, GROWN
 from imgindex.store import Store
 from imgindex.themes import Themes
+from imgindex.uploads import Uploads
 
 Floats = npt.NDArray[np.float32]
 AnyPath = str | os.PathLike[str]
@@ -39,8 +41,8 @@ Progress = Callable[[int, int], None]
 DATABASE, VECTORS, COPIES, RECLUSTER = "index.db", "vectors.faiss", "copies.faiss", "recluster.lock"
 
 
-class ImageIndex(Curation, Sorting):
-    """A folder that remembers pictures: add them, find their like, lose nothing.
+class ImageIndex(Curation, Sorting, Receiving):
+    """A folder that remembers pictures: add them, find their like, lose nothing. Usable from several threads.
 
     Opens the index in `folder`, or begins one there. It has one model for life: `embedder`, or the named `model`
     with `weights`, or the one it was begun with; the model is loaded only when a picture must be embedded.
@@ -67,6 +69,7 @@ class ImageIndex(Curation, Sorting):
         self._model = IndexModel(self._store, model, Path(weights) if weights else None, embedder)
         self._runs = Runs(self._store.database)
         self._themes = Themes(self._store, self._runs, self.folder / RECLUSTER)
+        self._uploads = Uploads(self.folder)
         self._ingest = Ingest(self._store, self._model, self._themes)
         self._neighbours = Neighbours(self._store, self.folder / VECTORS, spaces.likeness)
         self._evidence = Evidence(self._store.database)
@@ -116,8 +119,9 @@ class ImageIndex(Curation, Sorting):
         return self._take(whole, progress)
 
     def sync(self, *, progress: Progress | None = None) -> Added:
-        """Walk the added folders again."""
-        return self._take([path for path in self._store.folders() if os.path.isdir(path)], progress)
+        """Walk the added folders again, and what was uploaded."""
+        folders = [*self._store.folders(), str(self._uploads.folder)]
+        return self._take([path for path in folders if os.path.isdir(path)], progress)
 
     def missing(self) -> list[str]:
         """Recorded paths that do not exist now; not forgotten, as their drive may only be away."""
@@ -133,16 +137,19 @@ class ImageIndex(Curation, Sorting):
                 progress(tally.done, total)
 
         tally = self._ingest.run(files.walk(paths, skip=str(self.folder)), recorded)
-        self._neighbours.fit_if_due(GROWN)
-        self._follow()
+        self._grown()
         counts = self._store.counts()
         return Added(
             tally.added, tally.unchanged, tally.moved, tally.failed,
             counts.images, counts.files, time.monotonic() - start,
         )  # fmt: skip
 
+    def _grown(self) -> None:
+        self._neighbours.fit_if_due(GROWN)
+        self._follow()
+
     def remove(self, targets: Iterable[AnyPath | int]) -> Removed:
-        """Forget images by id, or files and folders by path; nothing is deleted from disk.
+        """Forget images by id, or files and folders by path; nothing is deleted but what was uploaded into the index.
 
         Raises NotIndexedError, before anything is forgotten, for a target that the index does not know.
         """
@@ -166,20 +173,39 @@ class ImageIndex(Curation, Sorting):
         with self._store.transaction():
             self._store.remove_files(sorted(gone))
             self._store.remove_folders(sorted(forgotten))
+        for path in gone:
+            self._uploads.drop(path)
         self._follow()
         counts = self._store.counts()
         return Removed(len(gone), counts.images, counts.files)
 
     # Asking
 
-    def similar(self, query: AnyPath | int, *, k: int = 10) -> Similar:
-        """The k images most like a picture, given by path or by the id of an indexed one.
+    def similar(
+        self, query: AnyPath | int | Floats, *, k: int = 10, at_least: float = 0.0, theme: int | None = None
+    ) -> Similar:
+        """The k images most like a picture, given by path, by the id of an indexed one, or by its (D,) embedding.
 
-        Raises UsageError for k < 1 or a path that does not exist, NotIndexedError for an unknown id, and
-        UnreadablePictureError.
+        Only those with a similarity of `at_least`, and of one theme where it is named. Raises UsageError for k < 1 or
+        a path that does not exist, NotIndexedError for an unknown id or theme, and UnreadablePictureError.
         """
         if k < 1:
             raise UsageError(f"k is {k}; it must be at least 1.")
+        image, path, vector = self._query(query)
+        among = None if theme is None else self._themes.images(theme)
+        ids, likenesses = self._neighbours.search(vector, k + 1, among)
+        hits = [
+            (int(hit), float(like))
+            for hit, like in zip(ids[0], likenesses[0], strict=True)
+            if hit not in (-1, image) and like >= at_least
+        ]
+        paths = {file.image: file.path for file in reversed(self._store.files_of([hit for hit, _ in hits]))}
+        return Similar(image, path, [Neighbour(hit, paths[hit], like) for hit, like in hits if hit in paths][:k])
+
+    def _query(self, query: AnyPath | int | Floats) -> tuple[int | None, str | None, Floats]:
+        """Its id and path, as far as it has them, and its (1, D) embedding."""
+        if isinstance(query, np.ndarray):
+            return None, None, query[None]
         image: int | None
         if isinstance(query, int):
             known = self._files_of(query)
@@ -192,13 +218,7 @@ class ImageIndex(Curation, Sorting):
             now = list(files.walk([path], skip=""))
             same = [file for file in self._store.files_at([path]) if (path, file.bytes, file.mtime_ns) in now]
             image = same[0].image if same else None
-        vector = self._vector(path) if image is None else self._store.vectors([image])[1]
-        ids, likenesses = self._neighbours.search(vector, k + 1)
-        hits = [
-            (int(hit), float(like)) for hit, like in zip(ids[0], likenesses[0], strict=True) if hit not in (-1, image)
-        ]
-        paths = {file.image: file.path for file in reversed(self._store.files_of([hit for hit, _ in hits]))}
-        return Similar(image, path, [Neighbour(hit, paths[hit], like) for hit, like in hits if hit in paths][:k])
+        return image, path, self._vector(path) if image is None else self._store.vectors([image])[1]
 
     def _vector(self, path: str) -> Floats:
         """The (1, D) embedding of a picture that is not recorded under this path."""
@@ -220,7 +240,8 @@ class ImageIndex(Curation, Sorting):
 
     def _refuse_own(self, path: str) -> None:
         """Never read our own files as pictures: closing one drops every lock that this process has on it (POSIX)."""
-        if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder)):
+        own = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder))
+        if own and not self._uploads.owns(path):
             raise UsageError(f"{path} belongs to the index itself; name pictures outside {self.folder}.")
 
     def counts(self) -> Counts:

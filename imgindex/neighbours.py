@@ -1,6 +1,7 @@
 """The derived side of an index: the fitted space and the FAISS file, kept in step with the database."""
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +28,10 @@ Project = Callable[[Floats, Space | None], Floats]
 
 
 class Neighbours:
-    """Finds the images nearest to an embedding, as `project` of `space` compares them. Not thread-safe."""
+    """Finds the images nearest to an embedding, as `project` of `space` compares them. Usable from several threads.
+
+    No transaction begins while the lock is held: a thread may wait for it inside of one.
+    """
 
     def __init__(self, store: Store, file: Path, project: Project) -> None:
         self._store = store
@@ -38,26 +42,30 @@ class Neighbours:
         self._state: State | None = None  # of the database, as far as _index has followed it
         self._unsaved = 0
         self._newest = 0  # id of an image; those after it are not in _index yet
+        self._lock = threading.RLock()
 
-    def search(self, vectors: Floats, k: int) -> tuple[Ids, Floats]:
+    def search(self, vectors: Floats, k: int, among: Ids | None = None) -> tuple[Ids, Floats]:
         """(N, D) embeddings -> (N, K) image ids, best first, and similarities in 0 .. 1; missing ids are -1.
 
+        `among`: only these (N,) ids are looked at.
         Raises NotIndexedError for N = 0, as when another process has just forgotten the image.
         """
         if not len(vectors):
             raise NotIndexedError("The image was removed from the index while its like was looked for.")
-        if self._catch_up():
-            try:
-                self.save()
-            except StorageError as error:  # the answer does not depend on it
-                log.warning("%s", error)
-        ids, cosines = self._index.search(self.project(vectors, self._space), k)
-        return ids, spaces.similarity(cosines, self._space)
+        with self._lock:
+            if self._catch_up():
+                try:
+                    self.save()
+                except StorageError as error:  # the answer does not depend on it
+                    log.warning("%s", error)
+            ids, cosines = self._index.search(self.project(vectors, self._space), k, among)
+            return ids, spaces.similarity(cosines, self._space)
 
     def around(self, vectors: Floats, k: int, ids: Ids, floors: Floats) -> tuple[Ids, Floats, tuple[Ids, Ids, Floats]]:
         """VectorIndex.around for (N, D) embeddings, in the database as this thread's transaction sees it."""
-        self._catch_up()
-        return self._index.around(self.project(vectors, self._space), k, ids, floors)
+        with self._lock:
+            self._catch_up()
+            return self._index.around(self.project(vectors, self._space), k, ids, floors)
 
     def fit_if_due(self, growth: float) -> None:
         """Fit the compare space (again) when the collection has outgrown it by that factor."""
@@ -73,8 +81,9 @@ class Neighbours:
 
     def follow(self) -> None:
         """Catch up with the database as it is now, and save the file when much has changed."""
-        if self._catch_up():
-            self.save()
+        with self._lock:
+            if self._catch_up():
+                self.save()
 
     def _catch_up(self) -> bool:
         """Returns whether so much has changed that the file is worth saving."""
@@ -117,12 +126,13 @@ class Neighbours:
 
     def rebuild(self) -> None:
         """Make the file anew from the database."""
-        try:
-            self._file.unlink(missing_ok=True)
-        except OSError as error:
-            raise StorageError(f"{self._file} cannot be replaced ({error.strerror}); move it away.") from error
-        self._state = None
-        self.follow()
+        with self._lock:
+            try:
+                self._file.unlink(missing_ok=True)
+            except OSError as error:
+                raise StorageError(f"{self._file} cannot be replaced ({error.strerror}); move it away.") from error
+            self._state = None
+            self.follow()
 
     def problems(self) -> list[str]:
         """What is wrong with the saved file, one sentence each; being behind the database is no problem."""

@@ -1,6 +1,6 @@
 """A picture file's bytes -> upright RGB pixels. Runs only in the process of `decode_child`.
 
-Imports nothing else of imgindex, and OpenCV's faults are the process's.
+Imports next to nothing else of imgindex, and OpenCV's faults are the process's.
 """
 
 import hashlib
@@ -13,25 +13,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from imgindex import formats
+
 _DIGESTED = 100_000_000  # bytes; digesting more would cost too much of the time that a picture has
 _STRIP = 256  # rows that are composited at a time, so that the copies stay small
 
 Array = npt.NDArray[Any]
-
-_SIGNATURES = {
-    "JPEG": rb"\xff\xd8\xff",
-    "PNG": rb"\x89PNG",
-    "GIF": rb"GIF8",
-    "WebP": rb"RIFF....WEBP",
-    "TIFF": rb"II[*+]\0|MM\0[*+]",
-    "BMP": rb"BM",
-    "JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
-    "AVIF": rb"....ftyp(....){0,12}?avi[fs]",  # not always the first brand
-    "HEIC": rb"....ftyp(heic|heix|heim|heis|hevc|hevx|hevm|hevs|mif1|msf1)",
-    "HDR": rb"#\?R",
-    "PAM": rb"P7\s",
-    "PNM": rb"P[1-6f]\s|PF\s",
-}
 
 # How often to turn left, and which axis to mirror then, for the values of EXIF's orientation.
 _TURNS: dict[int, tuple[int, int | None]] = {
@@ -100,8 +87,8 @@ class File:
 def decode(file: File, smallest: int) -> Picture:
     """The picture in a file; a JPEG is reduced as it is read, to no less than twice `smallest`."""
     data = file.data
-    head = data[:64].tobytes()
-    kind = next((name for name, magic in _SIGNATURES.items() if re.match(magic, head, re.DOTALL)), "")
+    head = data[: formats.HEAD].tobytes()
+    kind = formats.kind(head)
     if kind == "HEIC":
         stored, full, exif = _heif(data), None, b""
     elif kind == "JPEG":

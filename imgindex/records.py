@@ -63,6 +63,37 @@ class Image:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """What an index holds of one image."""
+
+    id: int
+    sha256: Sha256
+    width: int  # pixels, upright
+    height: int
+    bytes: int
+    theme: int | None  # None: there was no run yet
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A picture that came as bytes."""
+
+    data: bytes
+    sha256: Sha256
+    image: int | None  # the id of a known one
+    decoded: Decoded | None  # None for a known one
+
+
+@dataclass(frozen=True)
+class Original:
+    """A file that holds an image as it was indexed."""
+
+    path: str
+    media_type: str  # by its first bytes
+
+
+@dataclass(frozen=True)
 class File:
     """One path of an image."""
 
@@ -96,7 +127,7 @@ class Similar:
     """The answer to "find images like this"."""
 
     id: int | None  # of the query, None when it is not in the index
-    path: str
+    path: str | None  # None for a vector
     results: list[Neighbour]  # best first, without the query itself
 
 
@@ -261,6 +292,21 @@ class Report:
         percent = 100 * (1 - len(self.clusters) / total) if total else 0.0
         rows = [(cluster.title, cluster.images, cluster.images / total * percent) for cluster in self.clusters]
         return (*rows, ("Total", total, percent)) if rows else ()
+
+
+@dataclass(frozen=True)
+class PastReport:
+    """What a report that was kept said in all."""
+
+    created: str  # ISO 8601, UTC
+    images: int
+    files: int
+    redundant: int
+
+    @property
+    def percent(self) -> float:
+        """Redundant of all files, 0 to 100."""
+        return 100 * self.redundant / self.files if self.files else 0.0
 
 
 @dataclass(frozen=True)

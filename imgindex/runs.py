@@ -95,6 +95,11 @@ class Runs:
         """The theme of each image."""
         return dict(self._rows("SELECT image, theme FROM placements"))
 
+    def images(self, theme: int) -> Ids:
+        """(N,) ids of the images of a theme."""
+        rows = self._rows("SELECT image FROM placements WHERE theme = ? ORDER BY image", [theme])
+        return np.array([row[0] for row in rows], np.int64)
+
     def unplaced(self) -> Ids:
         """(N,) ids of images that have no theme."""
         rows = self._rows("SELECT image FROM vectors WHERE image NOT IN (SELECT image FROM placements) ORDER BY image")

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgindex.database import VECTOR, Database, now
-from imgindex.records import Counts, Failure, File, Image, ModelInfo, Space, State
+from imgindex.records import Counts, Entry, Failure, File, Image, ModelInfo, Space, State
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -26,6 +26,7 @@ class Store:
         self._rows, self._write = self.database.rows, self.database.write
         self.transaction = self.database.transaction
         self.close = self.database.close
+        self.version = self.database.version
 
     # What the index was made with
 
@@ -81,6 +82,18 @@ class Store:
     def image(self, image: int) -> Image | None:
         rows = self._rows("SELECT id, sha256, width, height, bytes FROM images WHERE id = ?", [image])
         return Image(*rows[0]) if rows else None
+
+    def entries(self, *, before: int, limit: int, theme: int | None) -> list[Entry]:
+        """The newest images with an id below `before`, of one theme or of all."""
+        rows = self._rows(
+            """SELECT id, sha256, width, height, bytes, theme FROM images LEFT JOIN placements ON image = id
+            WHERE id < ?1 AND (?2 IS NULL OR theme = ?2) ORDER BY id DESC LIMIT ?3""",
+            [before, theme, limit],
+        )
+        paths: dict[int, list[str]] = {}
+        for file in self.files_of([row[0] for row in rows]):
+            paths.setdefault(file.image, []).append(file.path)
+        return [Entry(*(*row, tuple(paths[row[0]]))) for row in rows if row[0] in paths]
 
     def add_image(self, image: Image, vector: Floats, digest: bytes, description: bytes) -> int:
         """Record a content, its embedding and its local features; returns its id, also when another was faster."""

@@ -77,7 +77,7 @@ class Themes:
         if model is None or not len(ids):
             raise NotIndexedError(EMPTY)
         if clusters is not None and not 1 <= clusters <= len(ids):
-            raise UsageError(f"--clusters is {clusters}; it must be 1 to {len(ids)}, the number of images.")
+            raise UsageError(f"{clusters} clusters cannot be made of {len(ids)} images; ask for 1 to {len(ids)}.")
         sample = ids[np.linspace(0, len(ids) - 1, min(len(ids), spaces.THEMES_SAMPLE)).astype(int)]
         space = spaces.fit(self._store.matrix(sample), len(ids), spaces.THEMES_RANK)
         parts = [(part, spaces.themes(vectors, space)) for part, vectors in self._store.scan(ids)]
@@ -153,11 +153,19 @@ class Themes:
         left, placed, far = self._runs.since(run.far)
         return Drift(run.images, placed, run.images - left, far)
 
+    def images(self, theme: int) -> Ids:
+        """(N,) ids of the images of a theme of the last run. Raises NotIndexedError."""
+        self._known(theme)
+        return self._runs.images(theme)
+
+    def _known(self, theme: int) -> None:
+        if theme not in self._runs.sizes(self._runs.last_id()):
+            raise NotIndexedError(f"There is no theme {theme} now; imgindex clusters lists them.")
+
     def rename(self, theme: int, name: str | None) -> None:
         """Name a theme of the last run; an empty name or None takes it back. Raises NotIndexedError."""
         with self._runs.transaction():
-            if theme not in self._runs.sizes(self._runs.last_id()):
-                raise NotIndexedError(f"There is no theme {theme} now; imgindex clusters lists them.")
+            self._known(theme)
             self._runs.rename(theme, (name or "").encode("utf-8", "replace").decode().strip() or None)
 
     def problems(self) -> list[str]:

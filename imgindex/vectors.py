@@ -58,21 +58,24 @@ class VectorIndex:
         if len(ids) and len(self):
             self._index.remove_ids(ids)
 
-    def search(self, vectors: Floats, k: int) -> tuple[Ids, Floats]:
-        """(N, K) ids and cosines of the nearest, best first; K is k or all there are. Missing ids are -1."""
+    def search(self, vectors: Floats, k: int, among: Ids | None = None) -> tuple[Ids, Floats]:
+        """(N, K) ids and cosines of the nearest, best first; K is k or all there are. Missing ids and their cosines are -1.
+
+        `among`: only these (N,) ids are looked at.
+        """
         import faiss
 
         k = min(k, len(self))
         if k == 0:
             return np.empty((len(vectors), 0), np.int64), np.empty((len(vectors), 0), np.float32)
-        parameters = None
+        only = {} if among is None else {"sel": faiss.IDSelectorBatch(among)}
+        parameters: Any = faiss.SearchParameters(**only)
         if (lists := self._lists()) is not None:
             enough = -(-4 * k * lists.nlist // len(self))  # lists that hold about 4 k vectors
-            parameters = faiss.SearchParametersIVF(  # type: ignore[call-arg]
-                nprobe=min(lists.nlist, max(round(VISITED * lists.nlist), enough))
-            )
+            visited = lists.nlist if only else min(lists.nlist, max(round(VISITED * lists.nlist), enough))
+            parameters = faiss.SearchParametersIVF(nprobe=visited, **only)  # type: ignore[call-arg]
         cosines, ids = self._index.search(np.ascontiguousarray(vectors), k, params=parameters)
-        return ids, cosines
+        return ids, np.where(ids == -1, np.float32(-1), cosines)
 
     def around(self, vectors: Floats, k: int, ids: Ids, floors: Floats) -> tuple[Ids, Floats, tuple[Ids, Ids, Floats]]:
         """As `search`, and whose nearest these would become: rows of `vectors`, ids they come near to, and cosines.

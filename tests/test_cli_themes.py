@@ -40,7 +40,7 @@ def test_clusters_without_a_run_says_what_to_do(shell, tmp_path):
 def test_an_impossible_number_of_clusters_is_wrong_usage(shell, count):
     refused = shell("recluster", "--clusters", count)
     assert (refused.code, refused.out) == (2, "")
-    assert "--clusters" in refused.err
+    assert "clusters cannot be made of 24 images" in refused.err
     assert "Traceback" not in refused.err
 
 

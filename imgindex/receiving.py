@@ -1,0 +1,90 @@
+"""What an index offers to a program that gets pictures as bytes and shows them. A part of ImageIndex."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from imgindex import formats
+from imgindex.errors import FileGoneError, NotIndexedError
+from imgindex.model import IndexModel
+from imgindex.records import Entry, File, Image, Incoming, Original
+from imgindex.store import Store
+from imgindex.themes import Themes
+from imgindex.uploads import Uploads
+
+Floats = npt.NDArray[np.float32]
+
+
+class Receiving:
+    """Everything about pictures without a path that an index offers. ImageIndex is one."""
+
+    folder: Path
+    _store: Store
+    _model: IndexModel
+    _themes: Themes
+    _uploads: Uploads
+
+    def version(self) -> int:
+        """Another number after any change of the index by anyone; it says nothing to another process."""
+        return self._store.version()
+
+    def receive(self, data: bytes) -> Incoming:
+        """Decode a picture, unless the index has it already. Raises UnreadablePictureError with the reason alone."""
+        sha256 = hashlib.sha256(data).digest()
+        image = self._store.image_id(sha256)
+        if image is not None and any(os.path.lexists(file.path) for file in self._store.files_of([image])):
+            return Incoming(data, sha256, image, None)
+        return Incoming(data, sha256, None, self._model.decode(data))
+
+    def embed(self, pictures: Sequence[Incoming]) -> Floats:
+        """(N, D) embeddings of pictures that are new to the index, one batch for the model. Raises WeightsError."""
+        return self._model.embed(np.stack([picture.decoded.pixels for picture in pictures if picture.decoded]))
+
+    def take(self, pictures: Sequence[Incoming], vectors: Floats) -> list[int]:
+        """Keep new pictures with their (N, D) embeddings in the index's own folder, all or none; returns their ids."""
+        found = [self._uploads.put(picture.data, picture.sha256) for picture in pictures]
+        images = []
+        with self._store.transaction():
+            self._model.begin()
+            for picture, file, vector in zip(pictures, found, vectors, strict=True):
+                assert picture.decoded is not None
+                size = picture.decoded.width, picture.decoded.height
+                image = Image(0, picture.sha256, *size, len(picture.data))
+                digest, description = picture.decoded.digest, picture.decoded.description
+                images.append(self._store.add_image(image, vector, digest, description))
+                self._store.put_file(File(file.path, images[-1], file.bytes, file.mtime_ns))
+            self._themes.place(images, vectors)
+        self._grown()
+        return images
+
+    def _grown(self) -> None:
+        """Bring what is derived up to date with images that came."""
+        raise NotImplementedError
+
+    def entry(self, image: int) -> Entry:
+        """What the index holds of an image. Raises NotIndexedError."""
+        found = self.entries(before=image + 1, limit=1) if 0 < image < 2**63 - 1 else []
+        if not found or found[0].id != image:
+            raise NotIndexedError(f"There is no image {image} in the index.")
+        return found[0]
+
+    def entries(self, *, before: int | None = None, limit: int = 50, theme: int | None = None) -> list[Entry]:
+        """The newest images first, at most `limit`: those with an id below `before`, of one theme or of all."""
+        return self._store.entries(before=2**63 - 1 if before is None else before, limit=limit, theme=theme)
+
+    def original(self, image: int) -> Original:
+        """A file that holds an image as it was indexed, by its size and time. Raises NotIndexedError, FileGoneError."""
+        files = self._store.files_of([self.entry(image).id])
+        for file in files:
+            try:
+                status = os.stat(file.path)
+                if (status.st_size, status.st_mtime_ns) == (file.bytes, file.mtime_ns):
+                    with open(file.path, "rb") as opened:
+                        return Original(file.path, formats.media_type(opened.read(formats.HEAD)))
+            except OSError:
+                continue  # another path may do
+        raise FileGoneError(f"No file of image {image} is as it was indexed; imgindex sync looks for it again.")
