@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: setup demo test check bench lock clean
+.PHONY: setup demo browser test check bench screenshots lock clean
 
 setup: .venv/ready
 
@@ -17,7 +17,14 @@ setup: .venv/ready
 demo: setup
 	@$(BIN)/imgindex demo
 
-test: setup
+# The tests of the pages run in Chromium. Where it is not here and cannot be installed, they are skipped, and say so.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing Chromium for the tests." && \
+	apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium >/dev/null; } || \
+	echo "The tests of the pages need Chromium: install the package chromium (Debian: sudo apt install chromium)." >&2
+
+test: setup browser
 	@$(BIN)/python -m pytest
 
 check: setup
@@ -29,6 +36,10 @@ check: setup
 
 bench: setup
 	@$(BIN)/python -m tests.benchmarks
+
+# Pictures of the pages: make screenshots TO=/tmp/pages [PHOTOS=~/Pictures]
+screenshots: setup
+	@$(BIN)/python -m tests.screenshots $(TO) $(if $(PHOTOS),--photos $(PHOTOS))
 
 # After a change of the dependencies; needs uv.
 lock:

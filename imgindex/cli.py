@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from imgindex import ImageIndex, ImgindexError, UsageError, available_models, cli_copies, cli_themes, exports, report
+from imgindex import (
+    ImageIndex,
+    ImgindexError,
+    UsageError,
+    available_models,
+    cli_copies,
+    cli_serve,
+    cli_themes,
+    exports,
+    report,
+)
 from imgindex.terminal import Index, Json, Model, Strict, Weights, existing, folder, progress, show
 
 app = typer.Typer(
@@ -22,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_copies.app)
 app.add_typer(cli_themes.app)
+app.add_typer(cli_serve.app)
 
 
 def main() -> None:
@@ -182,10 +193,15 @@ def models(weights: Weights = None, json: Json = False) -> None:
 
 
 @app.command()
-def demo() -> None:
+def demo(
+    serve: Annotated[bool, typer.Option("--serve", help="Then serve what was made, until Ctrl-C.")] = False,
+    port: cli_serve.Port = cli_serve.PORT,
+) -> None:
     """Run the main job on real photos, in a new temporary folder."""
     from rich.console import Console
 
     from imgindex.demo import run
 
-    run(Console(), progress)
+    index = run(Console(), progress, port)
+    if serve:
+        cli_serve.run({"INDEX": index, "PORT": port})

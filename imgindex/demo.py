@@ -51,8 +51,11 @@ EDITS: dict[str, Callable[[Pixels], Pixels]] = {
 COPIED = ("astronaut.png", "coffee.png", "china.jpg")  # byte for byte
 
 
-def run(show: Any, progress: Callable[..., AbstractContextManager[Callable[[int, int], None]]]) -> None:
-    """Run the demo, printing on the rich console `show`. Raises ImgindexError when the photos are not installed."""
+def run(show: Any, progress: Callable[..., AbstractContextManager[Callable[[int, int], None]]], port: int) -> Path:
+    """Run the demo, printing on the rich console `show`; returns where the index is.
+
+    Raises ImgindexError when the photos are not installed.
+    """
     sources = {path.name: path for path in _photos()}
     folder = tempfile.mkdtemp(prefix="imgindex-demo-")
     program = "imgindex" if shutil.which("imgindex") else os.path.abspath(sys.argv[0])
@@ -100,8 +103,11 @@ def run(show: Any, progress: Callable[..., AbstractContextManager[Callable[[int,
         f"{program} similar SOME_PICTURE.jpg",
         f"{program} duplicates --index index --html copies.html",
         f"{program} clusters --index index --html themes.html",
+        f"{program} serve --index index --port {port}",
     ):
         show.print(f"  {command}", highlight=False, soft_wrap=True)
+    show.print(f"The last one, or imgindex demo --serve, shows all this at http://127.0.0.1:{port}", highlight=False)
+    return Path(folder, "index")
 
 
 def _photos() -> Iterator[Path]:

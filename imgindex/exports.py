@@ -14,7 +14,7 @@ def added_json(added: Added) -> dict[str, Any]:
 
 
 def similar_json(similar: Similar) -> dict[str, Any]:
-    results = [{**dataclasses.asdict(hit), "similarity": round(hit.similarity, 4)} for hit in similar.results]
+    results = [{"id": hit.id, "path": hit.path, "similarity": round(hit.similarity, 4)} for hit in similar.results]
     return {"query": {"id": similar.id, "path": similar.path}, "results": results}
 
 
@@ -133,13 +133,13 @@ def run_json(run: Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def clusters_json(clusters: Clusters) -> dict[str, Any]:
-    """The contract's names; without a run, `run` and `drift` are null and there are no clusters."""
+def clusters_json(clusters: Clusters, *, images: int | None = None) -> dict[str, Any]:
+    """The contract's names, with at most `images` of each cluster; without a run, `run` and `drift` are null."""
     drift = clusters.drift
     return {
         "run": clusters.run.id if clusters.run else None,
         "k": len(clusters.themes),
-        "clusters": [cluster_json(theme, theme.images) for theme in clusters.themes],
+        "clusters": [cluster_json(theme, theme.images[:images]) for theme in clusters.themes],
         "drift": drift
         and {
             **dataclasses.asdict(drift), "growth": round(drift.growth, 4), "far_share": round(drift.far_share, 4),

@@ -38,17 +38,7 @@ def write_plots(clusters: Clusters, folder: Path) -> list[Path]:
 
     Raises UsageError when there was no run yet, StorageError when the folder cannot be written.
     """
-    if clusters.run is None:
-        raise UsageError("there is no run yet; imgindex recluster makes one.")
-    from matplotlib import style
-
-    with _alone, style.context(["default", _STYLE]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")
-        plots = {
-            "curve.svg": _svg(_curve(clusters.run)),
-            "silhouettes.svg": _svg(_silhouettes(clusters.run, clusters.themes)),
-            "sizes.svg": _svg(_sizes(clusters.themes)),
-        }
+    plots = plots_svg(clusters)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, svg in plots.items():
@@ -56,6 +46,21 @@ def write_plots(clusters: Clusters, folder: Path) -> list[Path]:
     except OSError as error:
         raise StorageError(f"{folder} cannot be written ({error.strerror}); name another folder.") from error
     return [folder / name for name in plots]
+
+
+def plots_svg(clusters: Clusters) -> dict[str, bytes]:
+    """The files of `write_plots` by their names. Raises UsageError when there was no run yet."""
+    if clusters.run is None:
+        raise UsageError("there is no run yet; imgindex recluster makes one.")
+    from matplotlib import style
+
+    with _alone, style.context(["default", _STYLE]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        return {
+            "curve.svg": _svg(_curve(clusters.run)),
+            "silhouettes.svg": _svg(_silhouettes(clusters.run, clusters.themes)),
+            "sizes.svg": _svg(_sizes(clusters.themes)),
+        }
 
 
 def _svg(figure: Any) -> bytes:

@@ -3,16 +3,31 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask, Response, jsonify
+from apiflask import APIFlask
+
+from server import access, api, guard, log, metrics, pages, problems
+from server.metrics import Metrics
+from server.service import Service
+from server.settings import Settings
 
 
-def create_app(config: Mapping[str, Any] | None = None) -> Flask:
-    """The service as a WSGI application."""
-    app = Flask(__name__)
-    app.config.from_mapping(config)
+def create_app(config: Mapping[str, Any]) -> APIFlask:
+    """The service as a WSGI application; `config` has the names of Settings in capitals, INDEX at least.
 
-    @app.get("/health")
-    def health() -> Response:
-        return jsonify(status="ok")
-
+    Its index stays open until `app.extensions["imgindex"].close()`. Raises UsageError for a setting that cannot be.
+    """
+    app = APIFlask(__name__, title="imgindex", docs_path=None, spec_path="/openapi.json")
+    figures = Metrics()
+    service = app.extensions["imgindex"] = Service(Settings.from_mapping(config), observe=figures.embedded)
+    try:
+        problems.register(app)
+        log.register(app)  # and the next one before all that may refuse a request
+        metrics.register(app, figures)
+        guard.register(app)
+        access.register(app)
+        api.register(app)
+        pages.register(app)
+    except BaseException:
+        service.close()
+        raise
     return app

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import typer
 
 from imgindex.cli import app
 from tests.conftest import write_picture
+from tests.served import post, served
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 COMMANDS = re.findall(r"^imgindex (.*?)(?: +#.*)?$", README, re.MULTILINE)
@@ -32,6 +34,7 @@ def home(tmp_path, monkeypatch):
 def test_the_commands_run(run, home, monkeypatch):
     monkeypatch.setattr("watchfiles.watch", lambda *_, **__: iter(()))
     monkeypatch.setattr("imgindex.demo.run", lambda *_: None)  # tests/test_demo.py runs it
+    monkeypatch.setattr("imgindex.cli_serve.run", lambda _: None)  # tests/test_server_process.py runs it
     for command in COMMANDS:
         expanded = shlex.split(command.replace("~", str(home)))
         result = run(*expanded)
@@ -40,6 +43,29 @@ def test_the_commands_run(run, home, monkeypatch):
 
 def test_all_commands_are_shown():
     assert {command.split()[0] for command in COMMANDS} == {*typer.main.get_command(app).commands}
+
+
+def test_the_session_with_curl_runs(home):
+    (session,) = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    lines = [line.removeprefix("$ ") for line in session.splitlines()]
+    with served(home / "index") as (_, port):
+        for seed in range(3):
+            post(port, "/api/v1/images", write_picture(home / f"{seed}.png", seed).read_bytes())
+        script = "\n".join(["set -e", *(line.replace("curl", "curl -sSf") for line in lines)]).replace(
+            "8787", str(port)
+        )
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=home, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(lines) == 8
+    for part in (
+        '"new":true',
+        '"results":[',
+        '"groups":[',
+        '"state":"running"',
+        '"clusters":[',
+        "folder,files,redundant",
+    ):
+        assert part in done.stdout.replace(" ", ""), part
 
 
 @pytest.mark.usefixtures("home", "run")

@@ -18,6 +18,7 @@ NAMES = (
     "duplicates",
     "growing",
     "themes",
+    "serving",
 )
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -41,10 +41,10 @@ class _HeldOut(ReadyEmbedder):
 
 def rows() -> Iterator[tuple[str, ...]]:
     new, described = photos()[:TIMES], photos()[TIMES : TIMES + DESCRIBED]
-    descriptions = [describe(cv2.imread(str(path))[..., ::-1].copy()) for path in described]
+    descriptions = describe_all(described)
     with tempfile.TemporaryDirectory() as scratch:
         folders = {count: Path(scratch) / str(count) for count in (SMALL, LARGE)}
-        indexes = {count: _filled(folder, count, descriptions) for count, folder in folders.items()}
+        indexes = {count: filled(folder, count, descriptions) for count, folder in folders.items()}
         taken: dict[int, list[float]] = {count: [] for count in indexes}
         for path, count in itertools.product(new, indexes):  # alternating, as machines are noisy
             began = time.perf_counter()
@@ -62,6 +62,11 @@ def rows() -> Iterator[tuple[str, ...]]:
         yield from _report(folders[LARGE])
 
 
+def describe_all(paths: Sequence[Path]) -> list[bytes]:
+    """The local features of some photos."""
+    return [describe(cv2.imread(str(path))[..., ::-1].copy()) for path in paths]
+
+
 def _report(folder: Path) -> Iterator[tuple[str, ...]]:
     command = [PROGRAM, "report", "--json", "--index", str(folder)]
     seconds = []
@@ -76,7 +81,7 @@ def _report(folder: Path) -> Iterator[tuple[str, ...]]:
     yield f"{what}: heavy imports", ", ".join(heavy) or "none", "no tensorflow"
 
 
-def _filled(folder: Path, count: int, descriptions: list[bytes]) -> ImageIndex:
+def filled(folder: Path, count: int, descriptions: list[bytes]) -> ImageIndex:
     """An open index as if so many images had been added, and all of their pairs looked at."""
     *parts, held_out = embeddings(count + PART, DIMENSION)
     index = ImageIndex(folder, embedder=_HeldOut(held_out))

@@ -1,0 +1,95 @@
+"""Groups of copies, and what a person says about them."""
+
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from imgindex import Group, NotIndexedError, UsageError
+from imgindex.exports import group_json, utf8
+from server.api import cursors
+from server.api.answers import answer, unless_known
+from server.api.inputs import Decision, Page, json_only
+from server.api.schemas import copies as schemas
+from server.service import current
+
+bp = APIBlueprint("api_duplicates", __name__, url_prefix="/api/v1/duplicates", tag="Duplicates")
+bp.before_request(json_only)
+
+
+@bp.get("")
+@bp.input(Page, location="query")
+@bp.output(schemas.Groups)
+@bp.doc(operation_id="list_duplicates", responses=[304])
+def listed(query_data: dict[str, Any]) -> Response:
+    """Groups of files that show the same picture, the largest first, and what all amount to."""
+
+    def make() -> Response:
+        duplicates = current().duplicates()
+        groups, following = cursors.page(
+            duplicates.groups, "duplicates", query_data.get("cursor"), query_data["limit"], lambda group: group.id
+        )
+        return answer(
+            {
+                "groups": [group_json(group) for group in groups],
+                "next": following,
+                "total": len(duplicates.groups),
+                "images": duplicates.images,
+                "files": duplicates.files,
+                "redundant": duplicates.redundant,
+                "percent": round(duplicates.percent, 2),
+                "calibration": duplicates.calibration,
+            }
+        )
+
+    current().index.prove()  # that changes the index, and so the ETag
+    return unless_known(make)
+
+
+@bp.get("/<id:group>")
+@bp.output(schemas.GroupAlone)
+@bp.doc(operation_id="get_duplicates", responses=[304])
+def one(group: int) -> Response:
+    """A group, the file to keep first."""
+    return unless_known(lambda: answer(group_json(_group(group))))
+
+
+@bp.post("/<id:group>/decision")
+@bp.input(Decision)
+@bp.output(schemas.Decided)
+@bp.doc(operation_id="decide", responses=[415])
+def decide(group: int, json_data: dict[str, Any]) -> Response:
+    """Say which file of a group to keep, or which of its images differ; nothing is moved or deleted.
+
+    To take a decision back, the group need not be there any more.
+    """
+    index, forget = current().index, json_data["forget"]
+    if json_data["decision"] == "keep":
+        images, paths = _kept(group, json_data)
+        index.keep(paths, forget=forget)
+    else:
+        images = set(json_data["images"])
+        if not forget and (strange := images - {copy.image for copy in _group(group).files}):
+            raise UsageError(f"Image {min(strange)} is not in group {group}.")
+        index.call_different(json_data["images"], forget=forget)
+    groups = [one for one in current().duplicates().groups if any(copy.image in images for copy in one.files)]
+    return answer({"decision": json_data["decision"], "forget": forget, "groups": [group_json(one) for one in groups]})
+
+
+def _kept(group: int, decision: dict[str, Any]) -> tuple[set[int], list[str]]:
+    """The image of the file to keep, and its paths: the best one of the group, or, to forget it, all it may be."""
+    if decision["forget"] and "image" in decision:
+        entry = current().index.entry(decision["image"])
+        return {entry.id}, list(entry.paths)
+    for copy in _group(group).files:
+        if copy.image == decision.get("image") or utf8(copy.path) == decision.get("path"):
+            return {copy.image}, [copy.path]
+    named = f"Image {decision['image']}" if "image" in decision else decision["path"]
+    raise UsageError(f"{named} is not in group {group}.")
+
+
+def _group(number: int) -> Group:
+    for group in current().duplicates().groups:
+        if group.id == number:
+            return group
+    raise NotIndexedError(f"There is no group {number} now; /api/v1/duplicates lists them.")

@@ -1,0 +1,27 @@
+"""Work that outlasts a request, watched by its id."""
+
+import dataclasses
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response
+
+from server.api.answers import answer
+from server.api.schemas import themes as schemas
+from server.jobs import Job
+from server.service import current
+
+bp = APIBlueprint("api_jobs", __name__, url_prefix="/api/v1/jobs", tag="Clusters")
+
+
+@bp.get("/<job>")
+@bp.output(schemas.Job)
+@bp.doc(operation_id="get_job")
+def one(job: str) -> Response:
+    """How far a clustering is."""
+    return answer(job_json(current().jobs.get(job)))
+
+
+def job_json(job: Job) -> dict[str, Any]:
+    """As it is now."""
+    return dataclasses.asdict(job)

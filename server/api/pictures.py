@@ -1,0 +1,61 @@
+"""The pictures themselves: an image's file as it is, and its thumbnail."""
+
+from apiflask import APIBlueprint, FileSchema
+from flask import Response, request, send_file
+
+from imgindex import FileGoneError
+from server.service import current
+
+# What a browser shows as a picture and never runs; anything else is but bytes.
+RASTER = {
+    "image/avif": "avif", "image/bmp": "bmp", "image/gif": "gif", "image/heic": "heic", "image/jp2": "jp2",
+    "image/jpeg": "jpg", "image/png": "png", "image/tiff": "tif", "image/vnd.radiance": "hdr", "image/webp": "webp",
+    "image/x-portable-anymap": "pnm",
+}  # fmt: skip
+BYTES = "application/octet-stream"
+DAY = 86_400  # seconds; the bytes of an id never change, but who may see them does
+
+bp = APIBlueprint("api_pictures", __name__, url_prefix="/api/v1/images", tag="Images")
+_BINARY = FileSchema(type="string", format="binary")
+
+
+@bp.get("/<id:image>/file")
+@bp.output(_BINARY, content_type="image/*", description="The file.")
+@bp.doc(
+    operation_id="get_file",
+    responses={206: "A range of it.", 304: "It has not changed.", 416: "There is no such range."},
+)
+def file(image: int) -> Response:
+    """The file of an image, as it was indexed; ranges of it, too."""
+    index = current().index
+    sha256 = index.entry(image).sha256.hex()
+    original = index.original(image)
+    kind = original.media_type if original.media_type in RASTER else BYTES
+    try:
+        response = send_file(original.path, kind, conditional=True, etag=sha256)
+    except OSError as error:
+        raise FileGoneError(f"The file of image {image} went away; imgindex sync looks for it again.") from error
+    return _guarded(response, f"image-{image}.{RASTER.get(kind, 'bin')}")
+
+
+@bp.get("/<id:image>/thumbnail")
+@bp.output(_BINARY, content_type="image/jpeg", description="A JPEG of at most 320 pixels a side.")
+@bp.doc(operation_id="get_thumbnail", responses={304: "It has not changed."})
+def thumbnail(image: int) -> Response:
+    """A small JPEG of an image, in its own shape."""
+    service = current()
+    sha256 = service.index.entry(image).sha256.hex()
+    if request.if_none_match.contains(sha256):
+        response = Response(status=304)
+    else:
+        response = Response(service.thumbnail(image), mimetype="image/jpeg")
+    response.set_etag(sha256)
+    return _guarded(response, f"thumbnail-{image}.jpg")
+
+
+def _guarded(response: Response, name: str) -> Response:
+    """Shown in place under a name of ours, kept by the client alone, never taken for another type."""
+    response.headers["Content-Disposition"] = f"inline; filename={name}"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cache-Control"] = f"private, max-age={DAY}"
+    return response

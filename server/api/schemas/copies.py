@@ -1,0 +1,137 @@
+"""What is answered about copies: pairs, groups and reports."""
+
+from apiflask import Schema, fields
+
+from server.api.schemas.shapes import array, choice, flag, following, integer, many, number, one, percent, share, text
+
+
+class Pair(Schema):
+    """Two images that show the same picture, and the evidence."""
+
+    a = integer()
+    b = integer()
+    score = share(metadata={"description": "How much of what is to be seen in the overlap agrees."})
+    inliers = fields.Integer()
+    transform = fields.List(
+        fields.Float(),
+        metadata={"description": "3 x 3 by rows: a's coordinates to b's, each 0 to 1 across and down."},
+    )
+    mirrored = fields.Boolean()
+    overlap = fields.Float()
+
+
+class Copy(Schema):
+    """One file of a group."""
+
+    path = text()
+    image = integer()
+    width = integer()
+    height = integer()
+    bytes = integer()
+
+
+class Group(Schema):
+    """Files that show the same picture, the one to keep first."""
+
+    id = integer()
+    kind = choice("exact", "near")
+    keep = text(metadata={"description": "Path of the file to keep."})
+    why = text()
+    files = many(Copy)
+    weakest = one(Pair)
+    loose = flag(metadata={"description": "One pair alone joins two parts of it: look at it."})
+
+
+class GroupAlone(Group):
+    """A group, alone."""
+
+
+class Groups(Schema):
+    """A page of groups, the largest first, and what all amount to."""
+
+    groups = many(Group)
+    next = following()
+    total = integer(metadata={"description": "Groups in all."})
+    images = integer()
+    files = integer()
+    redundant = integer(metadata={"description": "Files beyond the one to keep in each group."})
+    percent = percent(metadata={"description": "Redundant of all files."})
+    calibration = text()
+
+
+class Decided(Schema):
+    """What was decided, and the groups that hold these images now."""
+
+    decision = choice("keep", "different")
+    forget = flag()
+    groups = many(Group)
+
+
+class Folder(Schema):
+    """What copies take up in one folder, without the folders inside it."""
+
+    path = text()
+    files = integer()
+    redundant = integer()
+    percent = percent()
+
+
+class ClusterShare(Schema):
+    """What copies take up in one theme."""
+
+    id = integer()
+    name = text(allow_none=True)
+    images = integer()
+    share = share()
+    files = integer()
+    redundant = integer()
+    percent = percent()
+
+
+class Since(Schema):
+    """Groups that changed since the last report that was kept."""
+
+    created = text(allow_none=True)
+    new = array(fields.Integer())
+    gone = array(fields.Integer())
+    grown = array(fields.Integer())
+
+
+class Row(Schema):
+    """A row of the reference script's table."""
+
+    cluster = text()
+    images = integer()
+    percent = number()
+
+
+class Report(Schema):
+    """What the index holds and how much of it is redundant."""
+
+    created = text()
+    images = integer()
+    files = integer()
+    redundant = integer()
+    percent = percent()
+    groups = integer()
+    folders = many(Folder)
+    clusters = many(ClusterShare)
+    since_last = one(Since)
+    table = many(Row)
+    calibration = text()
+
+
+class PastReport(Schema):
+    """What a report that was kept said in all."""
+
+    created = text()
+    images = integer()
+    files = integer()
+    redundant = integer()
+    percent = percent()
+
+
+class History(Schema):
+    """Reports that were kept, the oldest first."""
+
+    reports = many(PastReport)

@@ -1,0 +1,50 @@
+"""Images like one of the index, or like a picture that is sent and not kept."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from apiflask import APIBlueprint
+from flask import Response
+
+from imgindex import UnreadablePictureError
+from imgindex.exports import similar_json
+from server.api.answers import answer
+from server.api.inputs import SEND_A_FILE, Picture, Wanted
+from server.api.schemas import images as schemas
+from server.problems import problem
+from server.service import current
+
+bp = APIBlueprint("api_similar", __name__, url_prefix="/api/v1", tag="Similar")
+
+
+@bp.get("/images/<id:image>/similar")
+@bp.input(Wanted, location="query")
+@bp.output(schemas.Similar)
+@bp.doc(operation_id="similar_to_image")
+def of_image(image: int, query_data: dict[str, Any]) -> Response:
+    """The images most like one of the index."""
+    return _similar(image, query_data)
+
+
+@bp.post("/similar")
+@bp.input(Picture, location="files")
+@bp.input(Wanted, location="query")
+@bp.output(schemas.Similar)
+@bp.doc(operation_id="similar_to_picture", responses={404: "There is no such theme.", 503: "Too busy."})
+def of_picture(files_data: dict[str, Any], query_data: dict[str, Any]) -> Response:
+    """The images most like a picture, which is not kept."""
+    part = files_data["file"]
+    data = part.read()
+    if not part.filename and not data:
+        return problem(422, SEND_A_FILE)
+    try:
+        query = current().look(data)
+    except UnreadablePictureError as error:
+        return problem(422, f"The picture cannot be read: {error}.")
+    return _similar(query, query_data)
+
+
+def _similar(query: int | npt.NDArray[np.float32], wanted: dict[str, Any]) -> Response:
+    k, least, theme = wanted["k"], wanted["min"], wanted.get("theme")
+    return answer(similar_json(current().index.similar(query, k=k, at_least=least, theme=theme)))

@@ -1,0 +1,93 @@
+"""Work that outlasts a request: one run of the clustering at a time, watched by its id."""
+
+import logging
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Literal
+
+from imgindex import BusyError, ImageIndex, ImgindexError, NotIndexedError, UsageError
+
+log = logging.getLogger("imgindex.server")
+
+REMEMBERED = 100  # jobs
+ASKED = "It was asked for."
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run of the clustering that was started here, as it is now."""
+
+    id: str
+    state: Literal["running", "done", "failed"]
+    created: str  # ISO 8601, UTC
+    done: int = 0  # candidates for k
+    total: int = 0
+    run: int | None = None  # once it is done
+    reason: str | None = None  # why it failed
+
+
+class _ClosingError(Exception):
+    """Nobody will look at the result."""
+
+
+class Jobs:
+    """Starts runs in a thread of its own. Usable from several threads."""
+
+    def __init__(self, index: ImageIndex) -> None:
+        self._index = index
+        self._jobs: dict[str, Job] = {}
+        self._lock = Lock()
+        self._thread = ThreadPoolExecutor(1, "imgindex-job")
+        self._closing = False
+
+    def close(self) -> None:
+        """End the one that runs at its next step; the last run's themes stay."""
+        self._closing = True
+        self._thread.shutdown()
+
+    def start_recluster(self, clusters: int | None = None, *, why: str = ASKED) -> Job:
+        """Start a run. Raises BusyError while another runs here, UsageError for a number of clusters out of range."""
+        images = self._index.counts().images
+        if clusters is not None and not 1 <= clusters <= images:
+            raise UsageError(f"{clusters} clusters cannot be made of {images} images; ask for 1 to {images}.")
+        with self._lock:
+            last = next(reversed(self._jobs.values()), None)
+            if last and last.state == "running":
+                raise BusyError("A recluster is running; watch it, or wait for it to end.")
+            job = Job(secrets.token_hex(8), "running", datetime.now(UTC).isoformat(timespec="seconds"))
+            self._jobs[job.id] = job
+            for old in list(self._jobs)[:-REMEMBERED]:
+                del self._jobs[old]
+        self._thread.submit(self._run, job.id, clusters, why)
+        return job
+
+    def _run(self, job: str, clusters: int | None, why: str) -> None:
+        try:
+            run = self._index.recluster(clusters, why=why, progress=lambda done, total: self._put(job, done, total))
+        except (ImgindexError, _ClosingError) as error:
+            self._jobs[job] = replace(self._jobs[job], state="failed", reason=str(error))
+        except Exception:
+            log.exception("The recluster failed.")
+            self._jobs[job] = replace(self._jobs[job], state="failed", reason="It failed; the server's log says why.")
+        else:
+            self._jobs[job] = replace(self._jobs[job], state="done", run=run.id)
+
+    def _put(self, job: str, done: int, total: int) -> None:
+        if self._closing:
+            raise _ClosingError("The server was stopped.")
+        self._jobs[job] = replace(self._jobs[job], done=done, total=total)
+
+    def get(self, job: str) -> Job:
+        """A job as it is now. Raises NotIndexedError."""
+        try:
+            return self._jobs[job]
+        except KeyError:
+            raise NotIndexedError(f"There is no job {job} here; the server remembers its last {REMEMBERED}.") from None
+
+    def last(self) -> Job | None:
+        """The one that was started last."""
+        with self._lock:
+            return next(reversed(self._jobs.values()), None)

@@ -1,0 +1,45 @@
+"""One line of JSON for each request, on the logger `imgindex.server.requests`."""
+
+import json
+import logging
+import re
+import secrets
+import time
+from datetime import UTC, datetime
+
+from apiflask import APIFlask
+from flask import Flask, Response, g, request, request_started
+
+log = logging.getLogger("imgindex.server.requests")
+log.setLevel(logging.INFO)
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def register(app: APIFlask) -> None:
+    """Log an app's requests, refused ones as well."""
+    request_started.connect(_begin, app)
+    app.after_request(_end)
+
+
+def _begin(_app: Flask, **_: object) -> None:
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if _ID.fullmatch(given) else secrets.token_hex(8)
+    g.started = time.perf_counter()
+
+
+def _end(response: Response) -> Response:
+    """JSON in ASCII escapes whatever is in a path; the query is left out, as it may hold what is private."""
+    response.headers["X-Request-ID"] = g.request_id
+    line = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "id": g.request_id,
+        "client": request.remote_addr,
+        "method": request.method,
+        "path": request.path,
+        "status": response.status_code,
+        "milliseconds": round(1000 * (time.perf_counter() - g.started), 1),
+        "bytes": response.content_length,
+    }
+    log.info("%s", json.dumps(line))
+    return response

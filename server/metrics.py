@@ -1,0 +1,94 @@
+"""The server's figures, as Prometheus reads them at /metrics."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+from apiflask import APIFlask
+from flask import Blueprint, Flask, Response, g, request, request_started
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+
+from server.service import Service
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """What is counted in one app."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.requests = Counter(
+            "imgindex_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "imgindex_request_seconds", "Time to an answer.", ["route"], buckets=SECONDS, registry=self.registry
+        )
+        self.pictures = Counter("imgindex_embedded", "Pictures that the model saw.", registry=self.registry)
+        self.embedding = Histogram(
+            "imgindex_embedding_seconds", "Time of a batch in the model.", buckets=SECONDS, registry=self.registry
+        )
+
+    def embedded(self, pictures: int, seconds: float) -> None:
+        """Count a batch of the model."""
+        self.pictures.inc(pictures)
+        self.embedding.observe(seconds)
+
+
+class Holdings:
+    """What the index holds and the server has to do, looked up when somebody asks."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        index = self._service.index
+        counts, runs, reports = index.counts(), index.runs(), index.reports()
+        figures = {
+            "imgindex_images": ("Different images in the index.", counts.images),
+            "imgindex_files": ("Files in the index.", counts.files),
+            "imgindex_waiting": ("Pictures that wait for the model, or are at it.", len(self._service.batches)),
+            "imgindex_last_recluster_timestamp_seconds": (
+                "When the themes were last made; 0: never.", _timestamp(runs[0].created if runs else None)
+            ),
+            "imgindex_last_report_timestamp_seconds": (
+                "When a report was last kept; 0: never.", _timestamp(reports[-1].created if reports else None)
+            ),
+        }  # fmt: skip
+        for name, (about, value) in figures.items():
+            yield GaugeMetricFamily(name, about, value=value)
+
+
+def register(app: APIFlask, metrics: Metrics | None = None) -> None:
+    """Count an app's requests, refused ones as well, and show the figures."""
+    metrics = metrics or Metrics()
+    metrics.registry.register(Holdings(app.extensions["imgindex"]))
+
+    def begin(_app: Flask, **_: object) -> None:
+        g.counted_from = time.perf_counter()
+
+    def end(response: Response) -> Response:
+        # Labels are few and known, whatever a client sends.
+        method = request.method if request.method in METHODS else "other"
+        route = request.url_rule.rule if request.url_rule else "none"
+        metrics.requests.labels(method, route, response.status_code).inc()
+        metrics.seconds.labels(route).observe(time.perf_counter() - g.counted_from)
+        return response
+
+    def show() -> Response:
+        encode, kind = choose_encoder(request.headers.get("Accept", ""))
+        return Response(encode(metrics.registry), content_type=kind)
+
+    request_started.connect(begin, app, weak=False)
+    app.after_request(end)
+    bp = Blueprint("metrics", __name__)
+    bp.add_url_rule("/metrics", "show", show)
+    app.register_blueprint(bp)
+
+
+def _timestamp(created: str | None) -> float:
+    return datetime.fromisoformat(created).timestamp() if created else 0.0

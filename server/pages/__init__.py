@@ -1,0 +1,12 @@
+"""The pages that people look at: one blueprint a file."""
+
+from flask import Flask
+
+from server.pages import cleaning, duplicates, frame, library, report, themes
+
+
+def register(app: Flask) -> None:
+    """Add all pages to an app that has a service."""
+    frame.register(app)
+    for page in (library, duplicates, cleaning, themes, report):
+        app.register_blueprint(page.pages)

@@ -1,0 +1,174 @@
+"""Groups of copies, what a person decides about them, and cleaning."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from imgindex import Copy, Group, Pair
+from imgindex.report import LOOSE, duplicates_sentences, held_by
+from server.pages.frame import partly, whole
+from server.pages.library import view
+from server.service import current
+
+pages = Blueprint("duplicates", __name__)
+
+PAGE = 12  # groups of a part of the list
+ALIKE = 24  # pairs of a part of the list
+CARD = 8  # pictures of a group in the list
+UNDONE = 100  # images of a decision that can be taken back at once
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Two pictures of a group, the one below and the one above."""
+
+    below: Copy
+    above: Copy
+    pair: Pair | None  # None: not proven of these two themselves
+    transform: list[float] | None  # 3 x 3 by rows: unit coordinates of the one above to those of the one below
+
+
+@pages.get("/duplicates")
+def duplicates() -> str:
+    """All groups, part by part."""
+    found, start = current().duplicates(), whole("from", 0) or 0
+    return render_template(
+        "_groups.html" if partly() else "duplicates.html",
+        sentences=duplicates_sentences(found),
+        duplicates=found,
+        groups=found.groups[start : start + PAGE],
+        further=start + PAGE if len(found.groups) > start + PAGE else None,
+        undo=[int(image) for image in request.args.get("undo", "").split(",")[:UNDONE] if image.isdecimal()],
+        **_words(),
+    )
+
+
+@pages.get("/duplicates/alike")
+def alike() -> str:
+    """Pairs of the same scene, part by part."""
+    found, start = current().duplicates(), whole("from", 0) or 0
+    pairs = found.alike[start : start + ALIKE]
+    further = start + ALIKE if len(found.alike) > start + ALIKE else None
+    files = current().index.files_of_pairs(pairs)
+    return render_template(
+        "_alike.html" if partly() else "alike.html", pairs=pairs, files=files, further=further, total=len(found.alike)
+    )
+
+
+@pages.get("/duplicates/<int:number>")
+def group(number: int) -> str:
+    """One group, two of its pictures laid over each other."""
+    group = _group(number)
+    pictures = by_image(group)
+    overlay = _overlay(group, {copies[0].image: copies[0] for copies in pictures})
+    return render_template(
+        "group.html",
+        group=group,
+        pictures=pictures,
+        overlay=overlay,
+        views=overlay and (view(overlay.below.image), view(overlay.above.image)),
+        **_words(),
+    )
+
+
+def _words() -> dict[str, Any]:
+    return {"held_by": held_by, "loose": LOOSE, "by_image": by_image, "token": token, "card": CARD}
+
+
+def _overlay(group: Group, files: dict[int, Copy]) -> Overlay | None:
+    """The two that are asked for; else the file to keep and the first other one; None for the same bytes."""
+    keeper, *others = files
+    weakest = group.weakest
+    if not others or weakest is None:
+        return None
+    below, above = keeper, whole("image")
+    pair: Pair | None
+    if "weakest" in request.args:
+        pair = weakest
+        below, above = (weakest.b, weakest.a) if weakest.b == keeper else (weakest.a, weakest.b)
+    else:
+        above = above if above in others else others[0]
+        pair = next((p for p in current().index.copies_of(keeper) if {p.a, p.b} == {keeper, above}), None)
+    return Overlay(files[below], files[above], pair, _placed(pair, below) if pair else None)
+
+
+def _placed(pair: Pair, below: int) -> list[float] | None:
+    matrix = np.array(pair.transform, float).reshape(3, 3)
+    if below == pair.a:
+        try:
+            matrix = np.linalg.inv(matrix)
+        except np.linalg.LinAlgError:
+            return None
+    return [float(number) for number in (matrix / matrix[2, 2]).ravel()] if matrix[2, 2] else None
+
+
+def by_image(group: Group) -> list[list[Copy]]:
+    """The files of each picture; the one to keep is the very first."""
+    pictures: dict[int, list[Copy]] = {}
+    for copy in group.files:
+        pictures.setdefault(copy.image, []).append(copy)
+    return list(pictures.values())
+
+
+def token(copy: Copy) -> str:
+    """What a form names a file by, so that no path ever comes from a client."""
+    return hashlib.sha256(os.fsencode(copy.path)).hexdigest()
+
+
+def _group(number: int) -> Group:
+    for group in current().duplicates().groups:
+        if group.id == number:
+            return group
+    abort(404, f"There is no group {number} now; its pictures may have been decided about, cleaned or forgotten.")
+
+
+@pages.post("/duplicates/<int:number>/keep")
+def keep(number: int) -> Response | str:
+    """Keep one file of a group, or take that back."""
+    group, back = _group(number), "back" in request.form
+    for copy in group.files:
+        if token(copy) == request.form.get("file"):
+            current().index.keep([copy.path], forget=back)
+            return _decided(number, "keep-back" if back else "keep")
+    abort(409, "That file is no longer in this group; load the page again.")
+
+
+@pages.post("/duplicates/<int:number>/different")
+def different(number: int) -> Response | str:
+    """A picture shows something else than all others of its group; or the two of the weakest pair do."""
+    group, image, index = _group(number), whole("image"), current().index
+    images = {copy.image for copy in group.files}
+    if "weakest" in request.form and group.weakest:
+        image, others = group.weakest.a, [group.weakest.b]
+    else:
+        others = sorted(images - {image})
+    if image is None or image not in images or not others:
+        abort(409, "That picture is no longer in this group; load the page again.")
+    for other in others:
+        index.call_different([image, other])
+    return _decided(number, "different", [image, *others])
+
+
+@pages.post("/duplicates/different/back")
+def different_back() -> Response:
+    """Take back that the first of these images differs from the others."""
+    first, *others = [int(image) for image in request.form.getlist("image") if image.isdecimal()] or [0]
+    for other in others:
+        current().index.call_different([first, other], forget=True)
+    return redirect(url_for("duplicates.duplicates", said="different-back"), 303)
+
+
+def _decided(number: int, said: str, images: list[int] | None = None) -> Response | str:
+    left = next((group for group in current().duplicates().groups if group.id == number), None)
+    undo = images if images and len(images) <= UNDONE else []
+    if partly():
+        return render_template("_decided.html", group=left, said=said, undo=undo, **_words())
+    asked = {"said": said, "undo": ",".join(map(str, undo)) or None}
+    if left and not undo:
+        return redirect(url_for("duplicates.group", number=number, said=said), 303)
+    return redirect(url_for("duplicates.duplicates", **asked), 303)

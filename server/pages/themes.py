@@ -1,0 +1,116 @@
+"""Themes: contact sheets, names, runs, and how a new run comes along."""
+
+from functools import lru_cache
+from typing import Any
+
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as Answer
+
+from imgindex import BusyError, Theme
+from imgindex.pages import pictured
+from imgindex.plots import plots_svg
+from imgindex.report import clusters_sentences
+from server.pages.frame import partly, whole
+from server.service import current
+
+pages = Blueprint("themes", __name__)
+
+SHEET = 12  # pictures of a contact sheet
+PAGE = 60  # pictures of a part of a theme
+RUNS = 30  # runs that the table shows
+LONGEST = 80  # letters of a name
+
+
+@pages.get("/themes")
+def themes() -> str:
+    """A contact sheet of each theme, the last run, its plots and the runs before."""
+    return render_template("themes.html", **_sheets(), job=current().jobs.last())
+
+
+def _sheets() -> dict[str, Any]:
+    index, clusters = current().index, current().clusters()
+    sheets = [(theme, _picks(theme)) for theme in clusters.themes]
+    return {
+        "clusters": clusters,
+        "sentences": clusters_sentences(clusters),
+        "sheets": sheets,
+        "files": index.files_of({member.id for _, picks in sheets for member in picks}),
+        "runs": index.runs()[:RUNS],
+        "images": index.counts().images,
+    }
+
+
+def _picks(theme: Theme) -> list[Any]:
+    """The most typical image, then some spread from the most to the least typical."""
+    medoid, *others = pictured(theme)
+    return [medoid, *others[:: max(1, -(-len(others) // (SHEET - 1)))]]
+
+
+@pages.get("/themes/<int:number>")
+def theme(number: int) -> str:
+    """All pictures of a theme, the most typical first, part by part."""
+    theme, start = _theme(number), whole("from", 0) or 0
+    members = theme.images[start : start + PAGE]
+    return render_template(
+        "_members.html" if partly() else "theme.html",
+        theme=theme,
+        members=members,
+        start=start,
+        files=current().index.files_of({member.id for member in members}),
+        further=start + PAGE if len(theme.images) > start + PAGE else None,
+    )
+
+
+def _theme(number: int) -> Theme:
+    for theme in current().clusters().themes:
+        if theme.id == number:
+            return theme
+    abort(404, f"There is no theme {number} now; the last run may have dissolved it.")
+
+
+@pages.post("/themes/<int:number>/name")
+def rename(number: int) -> Answer | str:
+    """Give a theme a name; an empty one takes it back."""
+    theme = _theme(number)
+    name = " ".join(request.form.get("name", "").split())[:LONGEST] or None
+    current().index.rename_theme(theme.id, name)
+    if partly():
+        return render_template("_name.html", theme=_theme(number), open=False)
+    return redirect(url_for("themes.theme", number=number, said="named" if name else "unnamed"), 303)
+
+
+@pages.post("/themes/recluster")
+def recluster() -> Answer | str:
+    """Start a run in the background."""
+    jobs = current().jobs
+    try:
+        job = jobs.start_recluster(whole("clusters") or None)
+    except BusyError:
+        job = jobs.last()
+    if partly():
+        return render_template("_job.html", job=job)
+    return redirect(url_for("themes.themes"), 303)
+
+
+@pages.get("/themes/jobs/<id>")
+def job(id: str) -> str:
+    """How far a run is."""
+    return render_template("_job.html", job=current().jobs.get(id))
+
+
+@pages.get("/themes/plots/<name>.svg")
+def plot(name: str) -> Answer:
+    """A plot of the last run."""
+    etag = current().etag()
+    svg = _plots(etag).get(f"{name}.svg") if current().clusters().run else None
+    if svg is None:
+        abort(404, "There is no such plot; a first run of the themes makes them.")
+    response = Response(svg, mimetype="image/svg+xml")
+    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"  # of the plot alone
+    response.set_etag(etag)
+    return response.make_conditional(request)
+
+
+@lru_cache(maxsize=1)
+def _plots(etag: str) -> dict[str, bytes]:  # an etag is never of two indexes
+    return plots_svg(current().clusters())

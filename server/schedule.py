@@ -1,0 +1,69 @@
+"""What the server does by itself, now and then: recluster, keep a report, walk the added folders."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from imgindex import BusyError, ImgindexError, is_due
+from server.service import Service
+
+log = logging.getLogger("imgindex.server")
+
+LOOK = 60  # seconds between two looks whether something is due
+NEVER = "1970-01-01T00:00:00+00:00"
+
+
+class Schedule:
+    """One thread that looks every minute; whatever is due runs, one at a time."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._synced = datetime.now(UTC)
+        for schedule in filter(None, (service.settings.recluster, service.settings.report, service.settings.sync)):
+            is_due(schedule, datetime.now(UTC))  # raises UsageError now, not in an hour
+        self._scheduler = BackgroundScheduler(executors={"default": {"type": "threadpool", "max_workers": 1}})
+        for job in (self.sync, self.report, self.recluster):
+            self._scheduler.add_job(_quietly(job), "interval", seconds=LOOK, coalesce=True, max_instances=1)
+
+    def start(self) -> None:
+        self._scheduler.start()
+
+    def close(self) -> None:
+        """Wait for what runs."""
+        if self._scheduler.running:
+            self._scheduler.shutdown()
+
+    def recluster(self) -> None:
+        """When the schedule or a drift asks for it."""
+        if why := self._service.index.due(self._service.settings.recluster):
+            self._service.jobs.start_recluster(why=why)
+
+    def report(self) -> None:
+        """Keep a report, for the next one and the plot to compare with."""
+        past = self._service.index.reports()
+        last = datetime.fromisoformat(past[-1].created if past else NEVER)
+        if self._service.index.counts().files and is_due(self._service.settings.report, last):
+            self._service.index.report()
+
+    def sync(self) -> None:
+        """Walk the added folders, and prove what is new."""
+        schedule, now = self._service.settings.sync, datetime.now(UTC)
+        if schedule and is_due(schedule, self._synced, now):
+            self._synced = now
+            added = self._service.index.sync()
+            self._service.index.prove()
+            log.info("sync: %d added, %d moved, %d failed", added.added, added.moved, len(added.failed))
+
+
+def _quietly(job: Callable[[], None]) -> Callable[[], None]:
+    def run() -> None:
+        try:
+            job()
+        except BusyError:
+            pass  # the command line is at it
+        except ImgindexError as error:
+            log.error("%s: %s", job.__name__, error)
+
+    return run

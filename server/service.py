@@ -1,0 +1,152 @@
+"""What requests share: the index, the queue to its model, background runs, and answers that many ask for."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from flask import current_app
+
+from imgindex import (
+    Clusters,
+    Duplicates,
+    FileGoneError,
+    ImageIndex,
+    ImgindexError,
+    Incoming,
+    Pair,
+    Report,
+    UnreadablePictureError,
+)
+from server.batches import Batches
+from server.jobs import Jobs
+from server.settings import Settings
+from server.snapshots import Snapshots
+
+Floats = npt.NDArray[np.float32]
+
+THUMBNAILS = 4_000  # kept in memory, of 10 to 20 KB each
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A picture that is in the index, and what it copies."""
+
+    image: int
+    new: bool  # False: it had been there
+    exact: tuple[str, ...]  # other files with the same bytes
+    near: tuple[Pair, ...]
+    theme: int | None
+
+
+class Service:
+    """One open index. Usable from several threads."""
+
+    def __init__(self, settings: Settings, *, observe: Callable[[int, float], None] = lambda *_: None) -> None:
+        self.settings = settings
+        self.index = ImageIndex(
+            settings.index, model=settings.model, weights=settings.weights, embedder=settings.embedder
+        )
+        self.batches = Batches(self.index, observe)
+        self.jobs = Jobs(self.index)
+        self._snapshots = Snapshots(self.index.version)
+        self._thumbnail = lru_cache(THUMBNAILS)(self._make_thumbnail)
+        self._unready: str | None = "The model is being loaded; try again in a moment."
+        threading.Thread(target=self._load, name="imgindex-load", daemon=True).start()
+
+    def close(self) -> None:
+        """Finish what was begun, and close the index."""
+        self.batches.close()
+        self.jobs.close()
+        self.index.close()
+
+    def _load(self) -> None:
+        try:
+            embedder = self.index.embedder
+            embedder.embed(np.zeros((1, embedder.info.input_size, embedder.info.input_size, 3), np.uint8))
+            self._unready = None
+        except ImgindexError as error:
+            self._unready = str(error)
+
+    def ready(self) -> str | None:
+        """None when pictures can be embedded, else a sentence that says why not."""
+        return self._unready
+
+    # Pictures that come
+
+    def upload(self, files: Sequence[bytes]) -> list[Uploaded | UnreadablePictureError]:
+        """Keep pictures, each safe on the disk when this returns. Raises QueueFullError, WeightsError, StorageError."""
+        received = [self._receive(data) for data in files]
+        new = {one.sha256: one for one in received if isinstance(one, Incoming) and one.image is None}
+        queued = self.batches.put(list(new.values()), keep=True)
+        ids = {sha256: future.result().image for sha256, future in zip(new, queued, strict=True)}
+        answers: list[Uploaded | UnreadablePictureError] = []
+        for one in received:
+            if isinstance(one, UnreadablePictureError):
+                answers.append(one)
+                continue
+            image = one.image or ids[one.sha256]
+            assert image is not None
+            answers.append(self._uploaded(image, new=new.pop(one.sha256, None) is not None))
+        return answers
+
+    def _receive(self, data: bytes) -> Incoming | UnreadablePictureError:
+        try:
+            return self.index.receive(data)
+        except UnreadablePictureError as error:
+            return error
+
+    def _uploaded(self, image: int, *, new: bool) -> Uploaded:
+        entry = self.index.entry(image)
+        # What copies it is the first path's: an upload of known bytes is kept once, so the others were there before.
+        exact = entry.paths[1:] if new else entry.paths
+        return Uploaded(image, new, exact, tuple(self.index.copies_of(image)), entry.theme)
+
+    def look(self, data: bytes) -> int | Floats:
+        """What `similar` takes for an uploaded picture, which is not kept: its id or its (D,) embedding."""
+        picture = self.index.receive(data)
+        if picture.image is not None:
+            return picture.image
+        vector: Floats = self.batches.put([picture], keep=False)[0].result().vector
+        return vector
+
+    def forget(self, image: int) -> None:
+        """Forget an image; a file that was uploaded is deleted with it. Raises NotIndexedError."""
+        self.index.remove([image])
+
+    # Answers that many ask for
+
+    def duplicates(self) -> Duplicates:
+        """All groups."""
+        return self._snapshots.get("duplicates", self.index.duplicates)
+
+    def clusters(self) -> Clusters:
+        """The themes as they are now."""
+        return self._snapshots.get("clusters", self.index.clusters)
+
+    def report(self) -> Report:
+        """The report as it is now; it is not kept."""
+        return self._snapshots.get("report", self.index.preview_report)
+
+    def etag(self) -> str:
+        """The same as long as the index is."""
+        return self._snapshots.etag()
+
+    def thumbnail(self, image: int) -> bytes:
+        """A JPEG of at most 320 pixels a side. Raises NotIndexedError, FileGoneError."""
+        return self._thumbnail(self.index.entry(image).id)
+
+    def _make_thumbnail(self, image: int) -> bytes:
+        copy = self.index.files_of([image]).get(image)
+        made = self.index.thumbnail(copy) if copy else None
+        if made is None:
+            raise FileGoneError(f"The file of image {image} is gone or has changed; imgindex sync looks for it again.")
+        return made
+
+
+def current() -> Service:
+    """The service of the app that handles this request."""
+    service: Service = current_app.extensions["imgindex"]
+    return service

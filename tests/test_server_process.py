@@ -1,0 +1,129 @@
+"""The server as a process: started, asked, stopped, killed."""
+
+import hashlib
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from imgindex import ImageIndex
+from tests.conftest import FakeEmbedder, write_picture
+from tests.served import get, post, served
+
+PROGRAM = Path(sys.executable).parent / "imgindex"
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_it_starts_says_where_and_ends_when_asked(tmp_path, ending):
+    with ImageIndex(tmp_path / "index", embedder=FakeEmbedder()):
+        pass
+    command = [PROGRAM, "serve", "--port", "0", "--index", tmp_path / "index"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        line = server.stderr.readline()
+        assert line.startswith(f"Serving {tmp_path}/index at http://127.0.0.1:")
+        port = int(line.split(",")[0].rsplit(":", 1)[1])
+        assert get(port, "/health")[0] == 200
+        server.send_signal(ending)
+        out, err = server.communicate(timeout=30)
+    assert server.returncode == 0
+    assert err == ""
+    request = json.loads(out.splitlines()[0])
+    assert (request["path"], request["status"]) == ("/health", 200)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--host", "0.0.0.0"], "token"),
+        (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
+        (["--recluster", "often"], '"often" is no schedule'),
+        (["--sync", "0 0 0 0"], '"0 0 0 0" is no schedule'),
+        (["--token", "short"], "token"),
+        (["--tokens", "nowhere.txt"], "nowhere.txt"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_in_a_sentence(tmp_path, options, sentence):
+    command = [PROGRAM, "serve", "--port", "0", "--index", tmp_path / "index", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_port_that_is_taken_is_named(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [PROGRAM, "serve", "--port", str(port), "--index", tmp_path / "index"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert f"127.0.0.1:{port} cannot be served" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_was_acknowledged_is_there_after_kill_9(tmp_path):
+    random.seed(5)
+    acknowledged: dict[int, str] = {}
+    for round_ in range(8):
+        with served(tmp_path / "index", seconds=0.02) as (server, port):
+            for image, sha256 in acknowledged.items():
+                status, body = get(port, f"/api/v1/images/{image}/file")
+                assert (status, hashlib.sha256(body).hexdigest()) == (200, sha256)
+            uploaders = [
+                threading.Thread(target=upload, args=(tmp_path, port, acknowledged, 10 * round_ + n)) for n in range(6)
+            ]
+            before = len(acknowledged)
+            for uploader in uploaders:
+                uploader.start()
+            while len(acknowledged) < before + 12:
+                time.sleep(0.005)
+            time.sleep(random.uniform(0, 0.2))
+            os.killpg(server.pid, signal.SIGKILL)
+            for uploader in uploaders:
+                uploader.join()
+        with ImageIndex(tmp_path / "index", embedder=FakeEmbedder()) as index:
+            assert index.check() == []
+            assert {image: index.entry(image).sha256.hex() for image in acknowledged} == acknowledged
+    assert len(acknowledged) >= 96
+
+
+def upload(folder: Path, port: int, acknowledged: dict[int, str], seed: int) -> None:
+    """Upload new pictures until the server is killed."""
+    for number in range(1_000):
+        data = write_picture(folder / f"{seed}-{number}.png", 1_000 * seed + number).read_bytes()
+        try:
+            status, answer = post(port, "/api/v1/images", data)
+        except (OSError, http.client.HTTPException):
+            return
+        assert status == 201, answer
+        acknowledged[answer["images"][0]["id"]] = hashlib.sha256(data).hexdigest()
+
+
+def test_what_is_no_http_is_answered_as_a_problem(tmp_path):
+    with served(tmp_path / "index") as (_, port):
+        for request, status in (
+            (b"nonsense\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 300_000 + b"\r\n\r\n", 431),
+            (b"POST /api/v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n", 413),
+            (b"POST /api/v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -5\r\n\r\n", 400),
+            (b"POST /api/v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        ):
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+                client.sendall(request)
+                answer = http.client.HTTPResponse(client)
+                answer.begin()
+                problem = json.loads(answer.read())
+            assert (answer.status, problem["status"]) == (status, status), request[:50]
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert problem["detail"]
+        assert get(port, "/health")[0] == 200
