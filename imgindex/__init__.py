@@ -46,6 +46,7 @@ from imgindex.records import (
     ThemeShare,
 )
 from imgindex.schedule import is_due
+from imgindex.space import one_thread
 
 __all__ = [
     "Added",
@@ -95,4 +96,5 @@ __all__ = [
     "calibrate_index",
     "default_model",
     "is_due",
+    "one_thread",
 ]

@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,34 @@ SAME = 1e-6  # of unit vectors, what rounding alone makes of one
 UNLIKE = 0.5  # plain cosine of two unrelated photos (median of GeM on 960 photos: .46)
 
 
-def one_thread() -> AbstractContextManager[Any]:
+class _OneThread:
+    """The limit is the process's, so the first of several threads sets it and the last one lifts it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._limits: list[tuple[ThreadpoolController, Any]] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            threads = _threads()
+            if not self._limits or self._limits[-1][0] is not threads:  # the first one, or libraries came since
+                self._limits.append((threads, threads.limit(limits=1, user_api="blas")))
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            while self._limits and not self._inside:
+                self._limits.pop()[1].restore_original_limits()
+
+
+_one_thread = _OneThread()
+
+
+def one_thread() -> AbstractContextManager[None]:
     """Linear algebra on one thread: of more, one would spin for .1 s after each product, beside a model or a proof."""
-    limited: AbstractContextManager[Any] = _threads().limit(limits=1, user_api="blas")
-    return limited
+    return _one_thread
 
 
 @cache

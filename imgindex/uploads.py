@@ -40,8 +40,8 @@ class Uploads:
             status = path.stat()
         except OSError as error:
             raise StorageError(
-                f"{self.folder} cannot be written ({files.reason(error)}); free some room or mend its disk, and send the "
-                "picture again."
+                f"{self.folder} cannot be written ({files.reason(error)}); free some room or mend its disk, and send "
+                "the picture again."
             ) from error
         return Found(str(path), status.st_size, status.st_mtime_ns)
 

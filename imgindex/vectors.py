@@ -59,7 +59,7 @@ class VectorIndex:
             self._index.remove_ids(ids)
 
     def search(self, vectors: Floats, k: int, among: Ids | None = None) -> tuple[Ids, Floats]:
-        """(N, K) ids and cosines of the nearest, best first; K is k or all there are. Missing ids and their cosines are -1.
+        """(N, K) ids and cosines of the nearest, best first; K is k or all there are. What is missing is -1.
 
         `among`: only these (N,) ids are looked at.
         """
@@ -74,7 +74,13 @@ class VectorIndex:
             enough = -(-4 * k * lists.nlist // len(self))  # lists that hold about 4 k vectors
             visited = lists.nlist if only else min(lists.nlist, max(round(VISITED * lists.nlist), enough))
             parameters = faiss.SearchParametersIVF(nprobe=visited, **only)  # type: ignore[call-arg]
-        cosines, ids = self._index.search(np.ascontiguousarray(vectors), k, params=parameters)
+        threads = faiss.omp_get_max_threads()
+        if len(vectors) == 1:  # helpers would have nothing to do, and spin
+            faiss.omp_set_num_threads(1)
+        try:
+            cosines, ids = self._index.search(np.ascontiguousarray(vectors), k, params=parameters)
+        finally:
+            faiss.omp_set_num_threads(threads)
         return ids, np.where(ids == -1, np.float32(-1), cosines)
 
     def around(self, vectors: Floats, k: int, ids: Ids, floors: Floats) -> tuple[Ids, Floats, tuple[Ids, Ids, Floats]]:

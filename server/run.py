@@ -1,6 +1,7 @@
 """Serve the app by waitress: threads in one process, errors of the wire as problems, an end that loses nothing."""
 
 import json
+import logging
 import signal
 from collections.abc import Callable, Mapping
 from types import FrameType
@@ -10,7 +11,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ErrorTask
 
-from imgindex import UsageError
+from imgindex import UsageError, one_thread
 from server.app import create_app
 from server.schedule import Schedule
 from server.service import Service
@@ -37,6 +38,9 @@ class _WireError(ErrorTask):  # type: ignore[misc]
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
     error_task_class = _WireError
+
+
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait their turn is no news
 
 
 class Server:
@@ -89,7 +93,8 @@ def serve(config: Mapping[str, Any], *, started: Callable[[str], None]) -> None:
         schedule.start()
         try:
             started(server.address)
-            server.run()
+            with one_thread():  # many requests at once need no more
+                server.run()
         finally:
             schedule.close()
             server.close()
