@@ -76,7 +76,7 @@ class Curation:
     def copies_of(self, image: int) -> list[Pair]:
         """The proven copies of one image, without what a person called different. Raises NotIndexedError."""
         if image >= 2**63 or self._store.image(image) is None:
-            raise NotIndexedError(f"There is no image {image} in the index at {self.folder}.")
+            raise NotIndexedError(f"There is no image {image} in the index.")
         return self._copies.of(image)
 
     def files_of_pairs(self, pairs: Iterable[Pair]) -> dict[int, Copy]:
@@ -160,7 +160,7 @@ class Curation:
         for target in targets:
             image = self._store.image(self._image(target))
             if image is None:
-                raise NotIndexedError(f"{target} is not in the index at {self.folder}.")
+                raise unknown(target)
             if image.sha256 in contents:
                 raise UsageError(f"{target} has the same bytes as another one that you named; they cannot differ.")
             contents.append(image.sha256)
@@ -176,7 +176,7 @@ class Curation:
         known = [os.path.abspath(os.path.expanduser(path)) for path in paths]
         for path in known:
             if not forget and not self._store.files_at([path]):
-                raise NotIndexedError(f"{path} is not in the index at {self.folder}.")
+                raise unknown(path)
         if forget:
             self._evidence.forget_keepers(known)
         else:
@@ -252,6 +252,13 @@ class Curation:
         if images > OUTGROWN * then:
             return f"{sentence} That was with {then} pictures, now there are {images}: run imgindex calibrate again."
         return sentence
+
+
+def unknown(target: AnyPath | int) -> NotIndexedError:
+    """For an image by its id, or a path, that the index does not know."""
+    if isinstance(target, int):
+        return NotIndexedError(f"There is no image {target} in the index.")
+    return NotIndexedError(f"{os.fspath(target)} is not in the index; imgindex add takes it in.")
 
 
 def _redundant(groups: Iterable[Group]) -> int:

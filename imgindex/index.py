@@ -12,11 +12,10 @@ import numpy.typing as npt
 from imgindex import files
 from imgindex import space as spaces
 from imgindex.copies import Copies
-from imgindex.curation import Curation
+from imgindex.curation import Curation, unknown
 from imgindex.decode import LARGEST_FILE
 from imgindex.embed import Embedder
 from imgindex.errors import (
-    NotIndexedError,
     StorageError,
     UnreadablePictureError,
     UsageError,
@@ -168,7 +167,7 @@ class ImageIndex(Curation, Sorting, Receiving):
                 inside = {folder for folder in folders if os.path.join(folder, "").startswith(os.path.join(path, ""))}
                 forgotten |= inside
             if not found and not inside:
-                raise NotIndexedError(f"{target} is not in the index at {self.folder}.")
+                raise unknown(target)
             gone |= {file.path for file in found}
         with self._store.transaction():
             self._store.remove_files(sorted(gone))
@@ -210,7 +209,7 @@ class ImageIndex(Curation, Sorting, Receiving):
         if isinstance(query, int):
             known = self._files_of(query)
             if not known:
-                raise NotIndexedError(f"There is no image {query} in the index at {self.folder}.")
+                raise unknown(query)
             path, image = known[0].path, known[0].image
         else:
             (path,) = files.absolute([query])

@@ -8,8 +8,20 @@ from typing import Any
 from urllib.parse import quote
 
 from apiflask import APIFlask
-from flask import Blueprint, Flask, Response, g, make_response, redirect, render_template, request, session, url_for
-from flask.sessions import SecureCookieSessionInterface
+from flask import (
+    Blueprint,
+    Flask,
+    Request,
+    Response,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.wrappers import Response as AnyResponse
 
 from imgindex import UsageError
@@ -58,6 +70,10 @@ def register(app: APIFlask) -> None:
 
 
 class _Sessions(SecureCookieSessionInterface):
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        sent = self.get_cookie_name(app) in request.cookies
+        return super().open_session(app, request) if sent else self.session_class()  # most programs send none
+
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002
         return request.is_secure
 
@@ -144,7 +160,10 @@ class Door:
             query = request.query_string.decode("latin-1")
             return redirect(url_for("access.login", next=quote(request.path) + (f"?{query}" if query else "")))
         text = "This token is not known here." if wrong else "Send a token, as Authorization: Bearer TOKEN."
-        return problem(401, text, headers=_challenge("invalid_token" if wrong else None))
+        headers = _challenge("invalid_token" if wrong else None)
+        if "HX-Request" in request.headers:  # a part of a page that was open when the session ended
+            headers["HX-Redirect"] = url_for("access.login")
+        return problem(401, text, headers=headers)
 
     @staticmethod
     def _form(after: str, *, wrong: bool = False) -> AnyResponse:

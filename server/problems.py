@@ -41,6 +41,8 @@ SENTENCES = {
     403: "This is not allowed.",
     404: "There is nothing at this address.",
     413: "The request is larger than this server takes; send fewer or smaller files.",
+    415: "This kind of content is not taken here.",
+    416: "The file has no such bytes.",
     429: "Too many requests; try again in a moment.",
     500: "The server failed at this; its log says why.",
 }
@@ -113,7 +115,7 @@ def _http(error: HTTPException) -> Any:
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         said = f"This address takes {', '.join(sorted(error.valid_methods))} only."
         headers["Allow"] = ", ".join(sorted(error.valid_methods))
-    return problem(error.code, said or SENTENCES.get(error.code) or str(error.description), headers=headers)
+    return problem(error.code, said or SENTENCES.get(error.code, f"{error.name}."), headers=headers)
 
 
 def _apiflask(error: HTTPError) -> Response:

@@ -18,7 +18,8 @@ from server.service import Service
 from server.settings import LOOPBACK, Settings
 
 THREADS = 16  # requests that are worked on at once
-CONNECTIONS = 500
+CONNECTIONS = 200
+FORM = 1_000_000  # bytes around the files of an upload
 IDLE = 60  # seconds until a silent connection is closed
 
 
@@ -57,7 +58,7 @@ class Server:
                 threads=THREADS,
                 connection_limit=CONNECTIONS,
                 channel_timeout=IDLE,
-                max_request_body_size=2 * settings.body,  # what is a little too large, the app refuses in its words
+                max_request_body_size=settings.body + FORM,  # what is a little too large, the app refuses in its words
                 ident=None,
             )
         except (OSError, ValueError) as error:

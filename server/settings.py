@@ -23,7 +23,7 @@ class Settings:
     hosts: tuple[str, ...] = ()  # names by which clients may call it, beside its own
     token: str | None = None  # one that may read and write
     tokens: Path | None = None  # a file of hashed ones
-    body: int = 256_000_000  # bytes of a request, at most
+    body: int = 128_000_000  # bytes of a request, at most
     files: int = 64  # files of an upload, at most
     recluster: str = "7d"  # interval or cron expression, as `due` takes them
     report: str = "1d"

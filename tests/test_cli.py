@@ -100,7 +100,7 @@ def test_models_as_the_contract_says(run):
         (["similar", "0.png", "-k", "0"], 2, "-k"),
         (["similar", "nowhere"], 2, "nowhere does not exist"),
         (["similar", "--id", "99"], 1, "no image 99"),
-        (["remove", "99"], 1, "99 is not in the index"),
+        (["remove", "99"], 1, "no image 99 in the index"),
         (["add", "0.png", "--model", "vgg19"], 1, "begun with the model fake, not vgg19"),
         (["unknown"], 2, "No such command"),
     ],

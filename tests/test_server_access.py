@@ -321,6 +321,11 @@ class TestSignIn:
         assert client.get("/api/v1/images", headers=BROWSER).status_code == 401
         assert client.post("/themes", headers=BROWSER).status_code == 401
 
+    def test_an_open_page_goes_there_by_itself(self, client):
+        answer = client.get("/themes", headers={"HX-Request": "true"})
+        assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/login")
+        assert "HX-Redirect" not in client.get("/themes").headers
+
     @pytest.mark.parametrize(
         "evil",
         [

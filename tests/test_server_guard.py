@@ -41,9 +41,9 @@ class TestHost:
         "host",
         ["evil.example", "localhost.evil.example", "evil.example:8787", "localhost:8787.evil.example", "localhost.", "",
          "127.0.0.1.nip.io", "127.1", "2130706433", "0x7f.1", "0.0.0.0", "::1", "[::1", "[::1]x", "[::1]:",
-         "localhost:", "localhost:x", "localhost:123456", "localhost, evil.example", "localhost/evil", "user@localhost", "localhost#",
-         "evil.example\\localhost", "localhost\x00", "localhost ", "loc\xe4lhost", "[::ffff:127.0.0.1]",
-         "x" * 100_000, "[" + ":" * 50_000 + "]"],
+         "localhost:", "localhost:x", "localhost:123456", "localhost, evil.example", "localhost/evil", "user@localhost",
+         "localhost#", "evil.example\\localhost", "localhost\x00", "localhost ", "loc\xe4lhost", "[::ffff:127.0.0.1]",
+         "x" * 100_000],
     )  # fmt: skip
     def test_of_another(self, tmp_path, host):
         client = make_app(tmp_path).test_client(use_cookies=False)

@@ -5,7 +5,7 @@ from typing import Any
 from apiflask import Schema, fields
 from apiflask.validators import Length, OneOf, Range
 from flask import abort, request
-from marshmallow import RAISE, ValidationError, missing, validates_schema
+from marshmallow import EXCLUDE, RAISE, ValidationError, missing, validates_schema
 from werkzeug.exceptions import BadRequest
 
 from server.api.cursors import LONGEST
@@ -68,18 +68,35 @@ class Form(Schema):
     format = fields.String(load_default="json", validate=OneOf(["json", "csv", "html"]))
 
 
-def _file(**options: Any) -> fields.File:
-    return fields.File(**options)  # type: ignore[no-untyped-call]
+class File(fields.File):
+    """A part with a picture; an empty text field is none."""
+
+    default_error_messages = {"invalid": "This field of the form holds text, not a file."}  # noqa: RUF012
+
+    def deserialize(self, value: Any, *where: Any, **options: Any) -> Any:
+        if value == "":
+            raise self.make_error("invalid")
+        return super().deserialize(value, *where, **options)
+
+
+def _file(**options: Any) -> File:
+    return File(**options)  # type: ignore[no-untyped-call]
 
 
 class Pictures(Schema):
     """One or many pictures."""
+
+    class Meta:
+        unknown = EXCLUDE
 
     file = fields.List(_file(), required=True, validate=Length(1), error_messages={"required": SEND_FILES})
 
 
 class Picture(Schema):
     """One picture."""
+
+    class Meta:
+        unknown = EXCLUDE
 
     file = _file(required=True, error_messages={"required": SEND_A_FILE})
 

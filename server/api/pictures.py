@@ -31,11 +31,12 @@ def file(image: int) -> Response:
     sha256 = index.entry(image).sha256.hex()
     original = index.original(image)
     kind = original.media_type if original.media_type in RASTER else BYTES
+    name = f"image-{image}.{RASTER.get(kind, 'bin')}"
     try:
-        response = send_file(original.path, kind, conditional=True, etag=sha256)
+        response = send_file(original.path, kind, download_name=name, conditional=True, etag=sha256)
     except OSError as error:
         raise FileGoneError(f"The file of image {image} went away; imgindex sync looks for it again.") from error
-    return _guarded(response, f"image-{image}.{RASTER.get(kind, 'bin')}")
+    return _guarded(response, name)
 
 
 @bp.get("/<id:image>/thumbnail")

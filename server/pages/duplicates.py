@@ -2,17 +2,17 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
+from werkzeug.exceptions import Conflict, NotFound
 from werkzeug.wrappers import Response
 
-from imgindex import Copy, Group, Pair
+from imgindex import Copy, Group
 from imgindex.report import LOOSE, duplicates_sentences, held_by
 from server.pages.frame import partly, whole
 from server.pages.library import view
+from server.pages.overlay import overlay
 from server.service import current
 
 pages = Blueprint("duplicates", __name__)
@@ -21,16 +21,6 @@ PAGE = 12  # groups of a part of the list
 ALIKE = 24  # pairs of a part of the list
 CARD = 8  # pictures of a group in the list
 UNDONE = 100  # images of a decision that can be taken back at once
-
-
-@dataclass(frozen=True)
-class Overlay:
-    """Two pictures of a group, the one below and the one above."""
-
-    below: Copy
-    above: Copy
-    pair: Pair | None  # None: not proven of these two themselves
-    transform: list[float] | None  # 3 x 3 by rows: unit coordinates of the one above to those of the one below
 
 
 @pages.get("/duplicates")
@@ -65,46 +55,25 @@ def group(number: int) -> str:
     """One group, two of its pictures laid over each other."""
     group = _group(number)
     pictures = by_image(group)
-    overlay = _overlay(group, {copies[0].image: copies[0] for copies in pictures})
+    laid = overlay(
+        group,
+        {copies[0].image: copies[0] for copies in pictures},
+        current().index.copies_of(group.files[0].image),
+        chosen=whole("image"),
+        weakest="weakest" in request.args,
+    )
     return render_template(
         "group.html",
         group=group,
         pictures=pictures,
-        overlay=overlay,
-        views=overlay and (view(overlay.below.image), view(overlay.above.image)),
+        overlay=laid,
+        views=laid and (view(laid.below.image), view(laid.above.image)),
         **_words(),
     )
 
 
 def _words() -> dict[str, Any]:
     return {"held_by": held_by, "loose": LOOSE, "by_image": by_image, "token": token, "card": CARD}
-
-
-def _overlay(group: Group, files: dict[int, Copy]) -> Overlay | None:
-    """The two that are asked for; else the file to keep and the first other one; None for the same bytes."""
-    keeper, *others = files
-    weakest = group.weakest
-    if not others or weakest is None:
-        return None
-    below, above = keeper, whole("image")
-    pair: Pair | None
-    if "weakest" in request.args:
-        pair = weakest
-        below, above = (weakest.b, weakest.a) if weakest.b == keeper else (weakest.a, weakest.b)
-    else:
-        above = above if above in others else others[0]
-        pair = next((p for p in current().index.copies_of(keeper) if {p.a, p.b} == {keeper, above}), None)
-    return Overlay(files[below], files[above], pair, _placed(pair, below) if pair else None)
-
-
-def _placed(pair: Pair, below: int) -> list[float] | None:
-    matrix = np.array(pair.transform, float).reshape(3, 3)
-    if below == pair.a:
-        try:
-            matrix = np.linalg.inv(matrix)
-        except np.linalg.LinAlgError:
-            return None
-    return [float(number) for number in (matrix / matrix[2, 2]).ravel()] if matrix[2, 2] else None
 
 
 def by_image(group: Group) -> list[list[Copy]]:
@@ -124,7 +93,7 @@ def _group(number: int) -> Group:
     for group in current().duplicates().groups:
         if group.id == number:
             return group
-    abort(404, f"There is no group {number} now; its pictures may have been decided about, cleaned or forgotten.")
+    raise NotFound(f"There is no group {number} now; its pictures may have been decided about, cleaned or forgotten.")
 
 
 @pages.post("/duplicates/<int:number>/keep")
@@ -133,9 +102,12 @@ def keep(number: int) -> Response | str:
     group, back = _group(number), "back" in request.form
     for copy in group.files:
         if token(copy) == request.form.get("file"):
-            current().index.keep([copy.path], forget=back)
+            index = current().index
+            index.keep([other.path for other in group.files], forget=True)  # of two chosen ones the better would win
+            if not back:
+                index.keep([copy.path])
             return _decided(number, "keep-back" if back else "keep")
-    abort(409, "That file is no longer in this group; load the page again.")
+    raise Conflict("That file is no longer in this group; load the page again.")
 
 
 @pages.post("/duplicates/<int:number>/different")
@@ -148,7 +120,7 @@ def different(number: int) -> Response | str:
     else:
         others = sorted(images - {image})
     if image is None or image not in images or not others:
-        abort(409, "That picture is no longer in this group; load the page again.")
+        raise Conflict("That picture is no longer in this group; load the page again.")
     for other in others:
         index.call_different([image, other])
     return _decided(number, "different", [image, *others])
@@ -168,7 +140,6 @@ def _decided(number: int, said: str, images: list[int] | None = None) -> Respons
     undo = images if images and len(images) <= UNDONE else []
     if partly():
         return render_template("_decided.html", group=left, said=said, undo=undo, **_words())
-    asked = {"said": said, "undo": ",".join(map(str, undo)) or None}
     if left and not undo:
         return redirect(url_for("duplicates.group", number=number, said=said), 303)
-    return redirect(url_for("duplicates.duplicates", **asked), 303)
+    return redirect(url_for("duplicates.duplicates", said=said, undo=",".join(map(str, undo)) or None), 303)

@@ -1,9 +1,10 @@
 """What all pages share: filters, notices, the counts in the header."""
 
 import os
+import re
 from typing import Any
 
-from flask import Blueprint, Flask, Response, render_template, request
+from flask import Blueprint, Flask, Response, current_app, render_template, request
 from markupsafe import Markup
 
 from imgindex.report import counted, human, percent, printable, when
@@ -11,7 +12,9 @@ from server.service import current
 
 pages = Blueprint("frame", __name__)
 
+LAST = "imgindex.counts"
 OURS = ("frame", "library", "duplicates", "cleaning", "themes", "report")
+SHA256 = re.compile("[0-9a-f]{64}")
 LARGEST = 2**63 - 1  # as far as the index counts
 NOTICES = {  # what a page says after a redirect
     "forgotten": "The picture is forgotten.",
@@ -31,8 +34,9 @@ def register(app: Flask) -> None:
         "counted": counted, "file_name": file_name, "folder": folder, "line": printable, "path": path,
         "percent": percent, "ratio": ratio, "size": human, "when": when,
     }  # fmt: skip
-    app.context_processor(_notice)
-    app.after_request(_private)
+    app.context_processor(_shared)
+    app.after_request(_vary)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_blueprint(pages)
 
 
@@ -40,17 +44,20 @@ def register(app: Flask) -> None:
 def counts() -> str:
     """What the header counts."""
     service = current()
-    return render_template(
-        "_counts.html",
-        images=service.index.counts().images,
-        duplicates=service.duplicates(),
-        themes=len(service.clusters().themes),
-    )
+    duplicates = service.duplicates()
+    found = {
+        "library": f"{service.index.counts().images:,}",
+        "duplicates": f"{len(duplicates.groups):,}",
+        "themes": f"{len(service.clusters().themes):,}",
+        "report": percent(duplicates.percent),
+    }
+    current_app.extensions[LAST] = found  # so that the next page has room for them, before it asks
+    return render_template("_counts.html", counts=found)
 
 
 def whole(name: str, default: int | None = None) -> int | None:
     """A whole number of the query or form, as far as the index counts; the default for anything else."""
-    number = request.values.get(name, type=int)
+    number: int | None = request.values.get(name, type=int)
     return default if number is None or number < 0 else min(number, LARGEST)
 
 
@@ -61,12 +68,13 @@ def partly() -> bool:
 
 def ratio(picture: Any) -> int:
     """Ten times the width over the height of a picture, as the style sheet has classes for it."""
-    return max(5, min(25, round(10 * picture.width / picture.height)))
+    return max(5, min(25, int(10 * picture.width / picture.height + 0.5)))
 
 
 def file_name(path: str) -> str:
-    """The last part of a path."""
-    return printable(os.path.basename(path))
+    """The last part of a path; of an upload, whose name is its SHA-256, the beginning."""
+    name, kind = os.path.splitext(os.path.basename(path))
+    return printable(f"{name[:10]}…{kind}" if SHA256.fullmatch(name) else name + kind)
 
 
 def folder(path: str) -> str:
@@ -79,13 +87,12 @@ def path(path: str) -> Markup:
     return Markup("/<wbr>").join(printable(path).split("/"))
 
 
-def _notice() -> dict[str, Any]:
-    return {"notice": NOTICES.get(request.args.get("said", ""))}
+def _shared() -> dict[str, Any]:
+    last: dict[str, str] = current_app.extensions.get(LAST, {})
+    return {"notice": NOTICES.get(request.args.get("said", "")), "counted_last": last}
 
 
-def _private(response: Response) -> Response:
+def _vary(response: Response) -> Response:
     if request.blueprint in OURS:
         response.vary.add("HX-Request")  # the same address gives a page or a part of it
-        if "Cache-Control" not in response.headers:
-            response.headers["Cache-Control"] = "private, no-cache"
     return response

@@ -43,8 +43,12 @@ def upload() -> str | tuple[str, int]:
     sent = [(file.filename or "A picture", file.read()) for file in request.files.getlist("file") if file]
     if not sent:
         return render_template("uploaded.html", results=[], reason="Choose at least one picture first."), 422
-    results = zip((name for name, _ in sent), current().upload([data for _, data in sent]), strict=True)
-    return render_template("uploaded.html", results=list(results), failure=UnreadablePictureError)
+    answers = current().upload([data for _, data in sent])
+    results = [
+        (name, None if isinstance(answer, UnreadablePictureError) else answer, answer)
+        for (name, _), answer in zip(sent, answers, strict=True)
+    ]
+    return render_template("uploaded.html", results=results)
 
 
 @pages.post("/search")
@@ -73,6 +77,7 @@ def _answer(query: int | npt.NDArray[np.float32]) -> str:
     found = service.index.similar(query, k=min(k, MOST), at_least=least / 100, theme=theme)
     return render_template(
         "_results.html" if partly() else "similar.html",
+        part=partly(),
         uploaded=request.method == "POST",
         entry=service.index.entry(found.id) if found.id is not None else None,
         results=found.results,

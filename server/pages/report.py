@@ -13,7 +13,7 @@ from server.service import current
 pages = Blueprint("report", __name__)
 
 FOLDERS = 100  # that the table shows
-SCALES = (1, 2, 5, 10, 20, 50, 100)  # percent at the top of the plot
+SCALES = (1, 2, 4, 6, 8, 10, 20, 30, 40, 60, 80, 100)  # percent at the top of the plot
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ def keep() -> Response:
 
 def _points(past: list[PastReport], now: Report, top: int) -> list[Point]:
     """Those that were kept, and the one now."""
-    told = [(one.created, one.percent, one.redundant, one.files) for one in [*past, now]]
+    reports: list[PastReport | Report] = [*past, now]
+    told = [(one.created, one.percent, one.redundant, one.files) for one in reports]
     times = [datetime.fromisoformat(created).timestamp() for created, *_ in told]
     span = (max(times) - min(times)) or 1.0
     return [

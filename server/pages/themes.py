@@ -1,24 +1,33 @@
 """Themes: contact sheets, names, runs, and how a new run comes along."""
 
-from functools import lru_cache
 from typing import Any
 
-from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
+from flask.blueprints import BlueprintSetupState
+from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as Answer
 
 from imgindex import BusyError, Theme
 from imgindex.pages import pictured
 from imgindex.plots import plots_svg
 from imgindex.report import clusters_sentences
+from server.jobs import Job
 from server.pages.frame import partly, whole
 from server.service import current
+from server.snapshots import Snapshots
 
 pages = Blueprint("themes", __name__)
 
-SHEET = 12  # pictures of a contact sheet
+SHEET = 9  # pictures of a contact sheet
 PAGE = 60  # pictures of a part of a theme
 RUNS = 30  # runs that the table shows
 LONGEST = 80  # letters of a name
+PLOTS = "imgindex.plots"
+
+
+@pages.record
+def _prepare(state: BlueprintSetupState) -> None:
+    state.app.extensions[PLOTS] = Snapshots(state.app.extensions["imgindex"].index.version)
 
 
 @pages.get("/themes")
@@ -43,7 +52,8 @@ def _sheets() -> dict[str, Any]:
 def _picks(theme: Theme) -> list[Any]:
     """The most typical image, then some spread from the most to the least typical."""
     medoid, *others = pictured(theme)
-    return [medoid, *others[:: max(1, -(-len(others) // (SHEET - 1)))]]
+    shown = min(len(others), SHEET - 1)
+    return [medoid, *(others[place * (len(others) - 1) // max(shown - 1, 1)] for place in range(shown))]
 
 
 @pages.get("/themes/<int:number>")
@@ -65,7 +75,7 @@ def _theme(number: int) -> Theme:
     for theme in current().clusters().themes:
         if theme.id == number:
             return theme
-    abort(404, f"There is no theme {number} now; the last run may have dissolved it.")
+    raise NotFound(f"There is no theme {number} now; the last run may have dissolved it.")
 
 
 @pages.post("/themes/<int:number>/name")
@@ -83,6 +93,7 @@ def rename(number: int) -> Answer | str:
 def recluster() -> Answer | str:
     """Start a run in the background."""
     jobs = current().jobs
+    job: Job | None
     try:
         job = jobs.start_recluster(whole("clusters") or None)
     except BusyError:
@@ -102,15 +113,16 @@ def job(id: str) -> str:
 def plot(name: str) -> Answer:
     """A plot of the last run."""
     etag = current().etag()
-    svg = _plots(etag).get(f"{name}.svg") if current().clusters().run else None
+    plots: Snapshots = current_app.extensions[PLOTS]
+    svg = plots.get("plots", _plots).get(f"{name}.svg")
     if svg is None:
-        abort(404, "There is no such plot; a first run of the themes makes them.")
+        raise NotFound("There is no such plot; a first run of the themes makes them.")
     response = Response(svg, mimetype="image/svg+xml")
     response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"  # of the plot alone
     response.set_etag(etag)
     return response.make_conditional(request)
 
 
-@lru_cache(maxsize=1)
-def _plots(etag: str) -> dict[str, bytes]:  # an etag is never of two indexes
-    return plots_svg(current().clusters())
+def _plots() -> dict[str, bytes]:
+    clusters = current().clusters()
+    return plots_svg(clusters) if clusters.run else {}

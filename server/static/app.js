@@ -30,6 +30,11 @@ function sentence(xhr) {
 document.addEventListener("htmx:responseError", (event) => alarm(sentence(event.detail.xhr)));
 document.addEventListener("htmx:sendError", () => alarm("The server cannot be reached; is it still running?"));
 
+document.addEventListener("htmx:afterSwap", ({ detail }) => {
+  const far = detail.target.id === "gallery" && detail.target.getBoundingClientRect().top > 0.6 * innerHeight;
+  if (far) detail.target.scrollIntoView();
+});
+
 document.addEventListener("input", ({ target }) => {
   if (target.type === "range") {
     const output = one("output", target.closest("label"));
@@ -116,9 +121,21 @@ function received(item, answer) {
   const link = document.createElement("a");
   link.href = `/images/${image.id}`;
   link.textContent = image.new ? "new" : "already there";
-  const near = image.copies.near.length;
-  const copies = near ? `, a copy of ${near === 1 ? "another picture" : `${near} other pictures`}` : "";
-  end(item, image.new ? "new" : "known", link, copies);
+  end(item, image.new ? "new" : "known", link, ...copies(image.copies, image.new));
+}
+
+/** What a picture copies, in words: the closest one, and how many more. */
+function copies({ exact, near }, isNew) {
+  const told = [];
+  if (isNew && exact.length) told.push(`, the same bytes as ${exact[0].split("/").pop()}`);
+  if (near.length) {
+    const [closest] = [...near].sort((a, b) => b.score - a.score);
+    const link = document.createElement("a");
+    link.href = `/images/${closest.id}`;
+    link.textContent = `image ${closest.id}`;
+    told.push(", a copy of ", link, near.length > 1 ? ` and ${near.length - 1} more` : "");
+  }
+  return told;
 }
 
 function end(item, what, ...told) {
@@ -127,6 +144,7 @@ function end(item, what, ...told) {
   running -= 1;
   item.outcome.className = what;
   item.outcome.replaceChildren(...told);
+  if (what === "failed") one("#files").prepend(item.row); // first, as a person should see it
   next();
   count();
 }
@@ -186,10 +204,12 @@ function preview() {
 function library() {
   const adding = one("#upload");
   const search = one("#search");
-  one("input[type=file]", adding).addEventListener("change", ({ target }) => {
-    upload([...target.files]);
-    target.value = "";
-  });
+  if (adding) {
+    one("input[type=file]", adding).addEventListener("change", ({ target }) => {
+      upload([...target.files]);
+      target.value = "";
+    });
+  }
   one("input[type=file]", search).addEventListener("change", preview);
   one("#query").addEventListener("error", ({ target }) => { target.hidden = true; }); // of a kind that browsers do not show
   one("#dismiss").addEventListener("click", () => { one("#uploads").hidden = true; });
@@ -198,23 +218,24 @@ function library() {
     if (file) seek(file);
   });
   let depth = 0; // dragenter and dragleave come for each element on the way
-  const near = (on) => [adding, search].forEach((form) => form.classList.toggle("near", on));
+  const forms = [adding, search].filter(Boolean); // who may only read cannot add
+  const near = (on) => forms.forEach((form) => form.classList.toggle("near", on));
   document.addEventListener("dragenter", () => { depth += 1; near(true); });
   document.addEventListener("dragleave", () => { depth -= 1; if (!depth) near(false); });
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
-    for (const form of [adding, search]) form.classList.toggle("over", form.contains(event.target));
+    for (const form of forms) form.classList.toggle("over", form.contains(event.target));
   });
   document.addEventListener("drop", async (event) => {
     event.preventDefault();
     depth = 0;
     near(false);
-    for (const form of [adding, search]) form.classList.remove("over");
+    for (const form of forms) form.classList.remove("over");
     const shown = /\/images\/(\d+)(?:\/|$)/.exec(event.dataTransfer.getData("text/uri-list"));
     if (search.contains(event.target)) {
       if (shown) location.assign(`/similar/${shown[1]}`);
       else if (event.dataTransfer.files.length) seek(event.dataTransfer.files[0]);
-    } else if (adding.contains(event.target) && !shown) {
+    } else if (adding?.contains(event.target) && !shown) {
       upload(await dropped(event.dataTransfer));
     }
   });
@@ -268,5 +289,5 @@ function compare(stage) {
   show();
 }
 
-if (one("#upload")) library();
+if (one("#search")) library();
 if (one(".stage")) compare(one(".stage"));
