@@ -178,7 +178,19 @@ def test_cursors_that_are_made_up(client, path, cursor):
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=201", "limit=x", "limit=1.5", "limit=", "theme=0", "theme=x", f"theme={2**63}", "cursor="],
+    [
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        "limit=1.5",
+        "limit=",
+        "limit=1_0",
+        "limit=%D9%A1",
+        "theme=0",
+        "theme=x",
+        f"theme={2**63}",
+        "cursor=",
+    ],
 )
 def test_queries_of_a_list_that_cannot_be(client, query):
     refused(client.get(f"{V1}/images?{query}"), 422)
@@ -240,6 +252,7 @@ def test_a_file_is_served_as_it_is(client):
     assert (part.status_code, part.get_data()) == (206, data[1:4])
     assert part.headers["Content-Range"] == f"bytes 1-3/{len(data)}"
     refused(client.get(url, headers={"Range": f"bytes={len(data)}-"}), 416)
+    refused(client.get(url, headers={"If-Match": '"other"'}), 412)
     head = client.head(url)
     assert (head.status_code, head.get_data(), head.content_length) == (200, b"", len(data))
 
