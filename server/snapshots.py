@@ -23,10 +23,11 @@ class Snapshots:
         with self._lock:
             alone = self._locks.setdefault(name, Lock())
         with alone:
-            version = self._version()
-            held = self._held.get(name)
-            if held is None or held[0] != version:
-                held = self._held[name] = (version, compute())
+            for _ in range(2):  # the first computation may write down what it found, which makes another version
+                version = self._version()
+                held = self._held.get(name)
+                if held is None or held[0] != version:
+                    held = self._held[name] = (version, compute())
             value: T = held[1]
         return value
 

@@ -124,13 +124,13 @@ def test_a_query_is_not_kept(service, tmp_path):
 
 def test_answers_are_computed_once_for_a_version_of_the_index(service, tmp_path, monkeypatch):
     service.upload(pictures(tmp_path, 1, 2))
-    service.duplicates()  # writes down what it proves, so the index has another version then
     computed: list[int] = []
     duplicates = service.index.duplicates
     monkeypatch.setattr(service.index, "duplicates", lambda: computed.append(1) or duplicates())
     before = service.duplicates(), service.etag()
+    assert len(computed) == 2  # the first time it writes down what it proves, which makes another version
     assert (service.duplicates() is before[0], service.etag()) == (True, before[1])
-    assert len(computed) == 1
+    assert len(computed) == 2
     with ImageIndex(tmp_path / "index", embedder=FakeEmbedder()) as other:
         other.remove([1])
     assert service.duplicates().images == 1

@@ -1,5 +1,6 @@
 """What clients send: queries, bodies and uploads, checked by marshmallow and described by it."""
 
+import re
 from typing import Any
 
 from apiflask import Schema, fields
@@ -35,14 +36,23 @@ class Flag(fields.Boolean):
         return super().deserialize(value, *where, **options)
 
 
+class Digits(fields.Integer):
+    """A number of a query, in plain digits; int() also takes 1_0 and digits of other scripts."""
+
+    def deserialize(self, value: Any, *where: Any, **options: Any) -> Any:
+        if isinstance(value, str) and not re.fullmatch("-?[0-9]{1,20}", value):
+            raise self.make_error("invalid", input=value)
+        return super().deserialize(value, *where, **options)
+
+
 def _id(**options: Any) -> fields.Integer:
-    return fields.Integer(validate=Range(1, LARGEST_ID), **options)
+    return Digits(validate=Range(1, LARGEST_ID), **options)
 
 
 class Page(Schema):
     """Which part of a list."""
 
-    limit = fields.Integer(load_default=50, validate=Range(1, 200), metadata={"description": "Items of a page."})
+    limit = Digits(load_default=50, validate=Range(1, 200), metadata={"description": "Items of a page."})
     cursor = fields.String(
         validate=Length(1, LONGEST), metadata={"description": "The `next` of the page before; opaque."}
     )
@@ -57,7 +67,7 @@ class ImagesPage(Page):
 class Wanted(Schema):
     """Which neighbours."""
 
-    k = fields.Integer(load_default=10, validate=Range(1, 1000), metadata={"description": "How many, at most."})
+    k = Digits(load_default=10, validate=Range(1, 1000), metadata={"description": "How many, at most."})
     min = fields.Float(load_default=0.0, validate=Range(0, 1), metadata={"description": "Smallest similarity."})
     theme = _id(metadata={"description": "Only images of this theme."})
 

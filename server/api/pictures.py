@@ -4,6 +4,7 @@ from apiflask import APIBlueprint, FileSchema
 from flask import Response, request, send_file
 
 from imgindex import FileGoneError
+from server.problems import problem
 from server.service import current
 
 # What a browser shows as a picture and never runs; anything else is but bytes.
@@ -23,7 +24,7 @@ _BINARY = FileSchema(type="string", format="binary")
 @bp.output(_BINARY, content_type="image/*", description="The file.")
 @bp.doc(
     operation_id="get_file",
-    responses={206: "A range of it.", 304: "It has not changed.", 416: "There is no such range."},
+    responses={206: "A range of it.", 304: "It has not changed.", 412: "It is another.", 416: "No such range."},
 )
 def file(image: int) -> Response:
     """The file of an image, as it was indexed; ranges of it, too."""
@@ -36,6 +37,9 @@ def file(image: int) -> Response:
         response = send_file(original.path, kind, download_name=name, conditional=True, etag=sha256)
     except OSError as error:
         raise FileGoneError(f"The file of image {image} went away; imgindex sync looks for it again.") from error
+    if response.status_code == 412:  # Flask would send the file with it
+        response.close()
+        return problem(412, f"The file of image {image} has another ETag than If-Match names.")
     return _guarded(response, name)
 
 
