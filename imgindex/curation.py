@@ -93,7 +93,7 @@ class Curation:
             content = files.read(file.path, LARGEST_FILE)
             if content.sha256 != file.sha256:
                 return None
-            decoded = self._model.decode(content.data)
+            decoded = self._model.decode(content.data, THUMBNAIL)
         except (OSError, UnreadablePictureError):
             return None
         scale = THUMBNAIL / max(decoded.width, decoded.height)

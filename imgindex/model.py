@@ -33,12 +33,12 @@ class IndexModel:
         self._name = embedder.info.name if embedder else name
         self._weights = weights
         self._embedder = embedder
-        self._decoder: Decoder | None = None
+        self._decoders: dict[int, Decoder] = {}  # by the side of what they give
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        if self._decoder:
-            self._decoder.close()
+        for decoder in self._decoders.values():
+            decoder.close()
 
     def check(self) -> None:
         """Raises ModelMismatchError when the index was begun with another model or other weights."""
@@ -66,13 +66,16 @@ class IndexModel:
             self._store.set_model(self.loaded().info)
         self.check()  # another process may have begun it with another model since this one was loaded
 
-    def decode(self, data: bytes) -> Decoded:
-        """A file's bytes -> upright pixels of the model's input size. Raises UnreadablePictureError."""
-        info = self._store.model() or self.loaded().info
+    def decode(self, data: bytes, size: int | None = None) -> Decoded:
+        """A file's bytes -> upright pixels, a square of the model's input size or another.
+
+        Raises UnreadablePictureError.
+        """
+        size = size or (self._store.model() or self.loaded().info).input_size
         with self._lock:
-            if self._decoder is None:
-                self._decoder = Decoder(info.input_size, workers=READERS)
-        return self._decoder.decode(data)
+            if size not in self._decoders:
+                self._decoders[size] = Decoder(size, workers=READERS)
+        return self._decoders[size].decode(data)
 
     def embed(self, pixels: Pixels) -> Floats:
         """(N, S, S, 3) uint8 RGB -> (N, D) embeddings. Raises WeightsError when they are not finite."""

@@ -32,7 +32,7 @@ from server.settings import LOOPBACK, Settings
 from server.tokens import Token, find_token, given_token, read_tokens
 
 OPEN = ("/health", "/ready", "/login", "/logout", "/static/<path:filename>")
-READING = (("POST", "/api/v1/similar"),)  # what only looks, though it sends something
+READING = (("POST", "/api/v1/similar"), ("POST", "/search"))  # what only looks, though it sends something
 FAILURES = "10 per minute"  # wrong tokens from one address
 SESSIONS = 1000  # signed in at a time, and addresses that are remembered for a good token
 FORM = 10_000  # bytes that anybody may send

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser
 from server.service import Service
 from tests.browsing import Embedder, browsing, serving, write_album
 
+WHOLE = ("library", "themes", "report", "duplicates", "group")
 SIZES = {
     "light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
@@ -74,7 +75,12 @@ def shoot(browser: Browser, address: str, service: Service, folder: Path, size: 
         for name, path in pages.items():
             page.goto(address + path, wait_until="networkidle")
             page.screenshot(path=folder / f"{name}-{size}.png")
-            if name in ("themes", "report", "duplicates", "group"):
+            if name in WHOLE:
+                for step in range(40):  # pictures are loaded when they come into sight
+                    page.mouse.wheel(0, 600)
+                    if step % 4 == 0:
+                        page.wait_for_load_state("networkidle")
+                page.evaluate("scrollTo(0, 0)")
                 page.screenshot(path=folder / f"{name}-{size}-whole.png", full_page=True)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import shutil
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -26,7 +27,7 @@ SHIFTS = """() => new Promise((done) => {
     setTimeout(() => done(0), 200);
 })"""
 CONTRAST = """(names) => {
-    const probe = document.body.appendChild(document.createElement("canvas")).getContext("2d");
+    const probe = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
     const root = getComputedStyle(document.documentElement);
     const light = (name) => {
         probe.fillStyle = root.getPropertyValue(`--${name}`);
@@ -144,7 +145,7 @@ def test_what_a_dropped_picture_is_like_and_narrowing_it(open_page, full, album)
     assert full.index.counts().images == 8
     page.focus("#min")
     page.keyboard.press("End")
-    expect(page.locator(".empty")).to_contain_text("Nothing is as alike")
+    expect(page.locator(".hit")).to_have_count(1)  # the same pixels
     expect(page.locator("#min")).to_be_focused()  # it is another one, yet the keys go on
     page.keyboard.press("Home")
     expect(page.locator(".hit")).to_have_count(8)
@@ -162,7 +163,8 @@ def test_a_dropped_file_that_is_no_picture(open_page, full):
     expect(page.locator("[role=alert]").first).to_contain_text("This file cannot be read")
 
 
-def test_images_like_this(open_page, full):
+@pytest.mark.usefixtures("full")
+def test_images_like_this(open_page):
     page = open_page()
     page.hover(".tile >> nth=0")
     page.click(".tile >> nth=0 >> .like")
@@ -176,14 +178,16 @@ def test_images_like_this(open_page, full):
     expect(page.locator("#results .empty")).to_be_visible()
 
 
-def test_the_wall_goes_on_by_itself(open_page, full, monkeypatch):
+@pytest.mark.usefixtures("full")
+def test_the_wall_goes_on_by_itself(open_page, monkeypatch):
     monkeypatch.setattr("server.pages.library.PAGE", 2)
     page = open_page(viewport={"width": 800, "height": 500})
     expect(page.locator(".tile")).to_have_count(8)
     assert len(set(page.locator(".tile .open").evaluate_all("all => all.map((one) => one.href)"))) == 8
 
 
-def test_deciding_in_the_list(open_page, full):
+@pytest.mark.usefixtures("full")
+def test_deciding_in_the_list(open_page):
     page = open_page("/duplicates")
     card = page.locator("article").filter(has_text="coffee-")
     expect(card.locator("li").first).to_contain_text("Keep")
@@ -248,7 +252,8 @@ def test_a_clean_is_planned_done_and_undone(open_page, full):
     expect(page.locator("#count-library")).to_have_text("8")
 
 
-def test_reclustering_is_watched_and_a_theme_is_named(open_page, full):
+@pytest.mark.usefixtures("full")
+def test_reclustering_is_watched_and_a_theme_is_named(open_page):
     page = open_page("/themes")
     expect(page.locator(".empty")).to_contain_text("No themes yet")
     page.fill("input[name=clusters]", "2")
@@ -273,8 +278,6 @@ def test_reclustering_is_watched_and_a_theme_is_named(open_page, full):
 
 
 def test_progress_is_polled(open_page, full, monkeypatch):
-    import threading
-
     go = threading.Event()
     recluster = full.index.recluster
 
@@ -294,7 +297,8 @@ def test_progress_is_polled(open_page, full, monkeypatch):
     expect(page.locator(".sheet")).not_to_have_count(0)
 
 
-def test_the_report_is_kept_and_downloaded(open_page, full):
+@pytest.mark.usefixtures("full")
+def test_the_report_is_kept_and_downloaded(open_page):
     page = open_page("/report")
     page.get_by_role("button", name="Keep this report").click()
     expect(page.locator(".notice")).to_contain_text("The report is kept")
@@ -304,7 +308,8 @@ def test_the_report_is_kept_and_downloaded(open_page, full):
     assert download.value.path().read_text().startswith("folder,files,redundant,percent")
 
 
-def test_by_keyboard_alone(open_page, full):
+@pytest.mark.usefixtures("full")
+def test_by_keyboard_alone(open_page):
     page = open_page()
     page.keyboard.press("Tab")
     expect(page.locator(".skip")).to_be_focused()
@@ -317,7 +322,7 @@ def test_by_keyboard_alone(open_page, full):
     page.wait_for_url("**/duplicates")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")  # skips to the content
-    for name in ("Plan a clean", "Group 1"):
+    for name in ("Plan a clean", page.locator("h2 a").first.inner_text()):
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == name
     page.goto("/", wait_until="networkidle")
@@ -342,14 +347,15 @@ def test_no_page_scrolls_sideways_or_jumps(open_page, full, width):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_colours_can_be_read_in_both_schemes(open_page, full, scheme):
+def test_colours_can_be_read_in_both_schemes(open_page, scheme):
     page = open_page(color_scheme=scheme)
     assert min(page.evaluate(CONTRAST, list(COLOURS))) >= 4.5
     red = int(page.evaluate("getComputedStyle(document.body).backgroundColor").split("(")[1].split(",")[0])
     assert (red > 200) == (scheme == "light")
 
 
-def test_without_scripts_forms_do_it(open_page, full, album):
+@pytest.mark.usefixtures("full")
+def test_without_scripts_forms_do_it(open_page, album):
     page = open_page(java_script_enabled=False)
     page.set_input_files("#search input", album / "coffee-crop.png")
     page.click("#search button")
@@ -375,7 +381,7 @@ def test_forgetting_asks_first(open_page, full):
     assert full.index.counts().images == 7
 
 
-def test_a_server_that_is_gone_is_said(browser, open_page, full):
+def test_a_server_that_is_gone_is_said(browser, full):
     page = browser.new_page(base_url=full.address)
     page.goto("/duplicates", wait_until="networkidle")
     page.route("**/keep", lambda route: route.abort())

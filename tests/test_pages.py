@@ -166,7 +166,7 @@ def test_upload_by_a_form(served, tmp_path):
     assert served.client.post("/upload", data={}).status_code == 422
 
 
-def test_search_by_a_picture_that_is_not_kept(full, album, tmp_path):
+def test_search_by_a_picture_that_is_not_kept(full, album):
     data = (album / "coffee-small.png").read_bytes() + b"\0"  # other bytes
     response = full.client.post("/search", data={"file": (io.BytesIO(data), "x.png")}, headers=HTMX)
     assert "<html" not in response.text
@@ -358,14 +358,14 @@ def test_reclustering_without_scripts(full):
     ],
 )
 def test_a_run_is_watched(full, monkeypatch, job, said):
-    monkeypatch.setattr(full.service.jobs, "get", lambda id: job)
+    monkeypatch.setattr(full.service.jobs, "get", lambda _: job)
     response = full.get("/themes/jobs/a", headers=HTMX)
     assert said in Page(response.text).text
     assert ("every 1s" in response.text) == (job.state == "running")
 
 
 def test_a_second_run_shows_the_first(full, monkeypatch):
-    def busy(clusters):
+    def busy(_):
         raise BusyError("A recluster is running.")
 
     monkeypatch.setattr(full.service.jobs, "start_recluster", busy)
@@ -393,7 +393,7 @@ def test_plots_are_pictures_that_are_kept(full):
     assert full.get("/themes/plots/other.svg").status_code == 404
 
 
-def test_the_report_and_its_history(full, album):
+def test_the_report_and_its_history(full):
     assert "No report is kept yet" in page(full, "/report").text
     response = full.client.post("/report/keep", follow_redirects=True)
     assert "The report is kept" in response.text

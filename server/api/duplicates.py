@@ -66,6 +66,8 @@ def decide(group: int, json_data: dict[str, Any]) -> Response:
     index, forget = current().index, json_data["forget"]
     if json_data["decision"] == "keep":
         images, paths = _kept(group, json_data)
+        if not forget:  # of two chosen ones the better would win, not the newer choice
+            index.keep([copy.path for copy in _group(group).files], forget=True)
         index.keep(paths, forget=forget)
     else:
         images = set(json_data["images"])

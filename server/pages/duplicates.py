@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from imgindex import Copy, Group
 from imgindex.report import LOOSE, duplicates_sentences, held_by
-from server.pages.frame import partly, whole
+from server.pages.frame import changed, partly, whole
 from server.pages.library import view
 from server.pages.overlay import overlay
 from server.service import current
@@ -139,7 +139,7 @@ def _decided(number: int, said: str, images: list[int] | None = None) -> Respons
     left = next((group for group in current().duplicates().groups if group.id == number), None)
     undo = images if images and len(images) <= UNDONE else []
     if partly():
-        return render_template("_decided.html", group=left, said=said, undo=undo, **_words())
+        return changed(render_template("_decided.html", group=left, said=said, undo=undo, **_words()))
     if left and not undo:
         return redirect(url_for("duplicates.group", number=number, said=said), 303)
     return redirect(url_for("duplicates.duplicates", said=said, undo=",".join(map(str, undo)) or None), 303)

@@ -4,7 +4,7 @@ import os
 import re
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, render_template, request
+from flask import Blueprint, Flask, Response, current_app, make_response, render_template, request
 from markupsafe import Markup
 
 from imgindex.report import counted, human, percent, printable, when
@@ -64,6 +64,13 @@ def whole(name: str, default: int | None = None) -> int | None:
 def partly() -> bool:
     """Whether htmx asks, for a part of a page."""
     return request.headers.get("HX-Request") == "true"
+
+
+def changed(part: str) -> Response:
+    """A part of a page, after which what the header counts is another."""
+    response = make_response(part)
+    response.headers["HX-Trigger"] = "imgindex:changed"
+    return response
 
 
 def ratio(picture: Any) -> int:

@@ -12,7 +12,7 @@ from imgindex.pages import pictured
 from imgindex.plots import plots_svg
 from imgindex.report import clusters_sentences
 from server.jobs import Job
-from server.pages.frame import partly, whole
+from server.pages.frame import changed, partly, whole
 from server.service import current
 from server.snapshots import Snapshots
 
@@ -85,7 +85,7 @@ def rename(number: int) -> Answer | str:
     name = " ".join(request.form.get("name", "").split())[:LONGEST] or None
     current().index.rename_theme(theme.id, name)
     if partly():
-        return render_template("_name.html", theme=_theme(number), open=False)
+        return render_template("_name.html", theme=_theme(number))
     return redirect(url_for("themes.theme", number=number, said="named" if name else "unnamed"), 303)
 
 
@@ -104,9 +104,11 @@ def recluster() -> Answer | str:
 
 
 @pages.get("/themes/jobs/<id>")
-def job(id: str) -> str:
+def job(id: str) -> Answer | str:
     """How far a run is."""
-    return render_template("_job.html", job=current().jobs.get(id))
+    job = current().jobs.get(id)
+    part = render_template("_job.html", job=job)
+    return changed(part) if job.state == "done" else part
 
 
 @pages.get("/themes/plots/<name>.svg")
