@@ -18,6 +18,8 @@ from imgindex.migrations import migrations
 
 VECTOR = np.dtype("<f4")  # how BLOBs of numbers are laid out, on every machine
 BUSY_SECONDS = 120  # a batch is written in milliseconds; this only bounds a writer that hangs
+ENDING_SECONDS = 10  # a query ends at once when it is interrupted, a commit when it is on the disk
+CLOSED = "{} was closed while this was under way; open the index again."
 FULL = 1 << 20  # bytes free
 
 
@@ -34,8 +36,13 @@ class Database:
         self._connections: list[Any] = []
         self._watcher: Any = None  # a connection that never writes
         self._watching = threading.Lock()
+        self._file: tuple[int, int] | None = None  # device and inode, once it is open
+        self._closed = False
+        self._running = 0  # calls, of all threads
+        self._idle = threading.Condition()
         try:
             self._prepare()
+            self._file = _identity(path)
         except BaseException:
             self.close()
             raise
@@ -54,17 +61,29 @@ class Database:
                     migrations.apply(database)
 
     def close(self) -> None:
-        """Close the connections of all threads."""
-        while self._connections:
+        """End what other threads are at, and close the connections of all."""
+        self._closed = True
+        with self._idle:
+            for connection in self._connections if self._running else ():  # an idle one would skip its checkpoint
+                connection.interrupt()
+            idle = self._idle.wait_for(lambda: not self._running, ENDING_SECONDS)
+        while idle and self._connections:  # one in use would take the process down
             self._connections.pop().close()
-        self._watcher = None
-        self._local = threading.local()
 
     def _connection(self) -> sqlite_utils.Database:
+        self._same_file()
         if not hasattr(self._local, "database"):
             self._local.database = sqlite_utils.Database(self._connect())
         database: sqlite_utils.Database = self._local.database
         return database
+
+    def _same_file(self) -> None:
+        """SQLite would go on writing into a file that was deleted, and begin an empty one for another thread."""
+        if self._file and _identity(self.path) != self._file:
+            raise StorageError(
+                f"{self.path} was removed or replaced while it was open; bring it back if it was not meant to go, "
+                "and start this program again."
+            )
 
     def _connect(self) -> Any:
         with self._sentences():
@@ -78,6 +97,7 @@ class Database:
 
     def version(self) -> int:
         """Another number after any change by anyone; says nothing to another process."""
+        self._same_file()
         with self._watching, self._sentences():
             self._watcher = self._watcher or self._connect()
             return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
@@ -96,11 +116,11 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All writes inside happen together or not at all; other writers wait. May be nested."""
-        conn = self._connection().conn
-        if conn.in_transaction:
-            yield
-            return
         with self._sentences():
+            conn = self._connection().conn
+            if conn.in_transaction:
+                yield
+                return
             conn.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -112,10 +132,18 @@ class Database:
 
     @contextmanager
     def _sentences(self) -> Iterator[None]:
+        with self._idle:
+            if self._closed:
+                raise StorageError(CLOSED.format(self.path))
+            self._running += 1
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise _sentence(error, self.path) from error
+            raise StorageError(CLOSED.format(self.path)) if self._closed else _sentence(error, self.path) from error
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query."""
@@ -151,11 +179,26 @@ def alone(lock: Path, busy: str | None = None) -> Iterator[None]:
         yield
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < FULL
+    except OSError:
+        return False
+
+
 def _sentence(error: Exception, path: Path) -> Exception:
     text = str(error)
     folder = path.parent
     # At the end of a disk, SQLite's shared memory fails as a disk I/O error.
-    if "is full" in text or ("I/O" in text and shutil.disk_usage(folder).free < FULL):
+    if "is full" in text or ("I/O" in text and _is_full(folder)):
         return StorageError(
             f"The disk that holds {folder} is full; free some room and run the same command again: "
             "what was added so far is kept."

@@ -172,8 +172,7 @@ class ImageIndex(Curation, Sorting, Receiving):
         with self._store.transaction():
             self._store.remove_files(sorted(gone))
             self._store.remove_folders(sorted(forgotten))
-        for path in gone:
-            self._uploads.drop(path)
+        self._drop(gone)
         self._follow()
         counts = self._store.counts()
         return Removed(len(gone), counts.images, counts.files)

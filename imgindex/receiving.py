@@ -2,14 +2,15 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from imgindex import formats
-from imgindex.errors import FileGoneError, NotIndexedError
+from imgindex.errors import FileGoneError, ImgindexError, NotIndexedError
 from imgindex.model import IndexModel
 from imgindex.records import Entry, File, Image, Incoming, Original
 from imgindex.store import Store
@@ -36,7 +37,7 @@ class Receiving:
         """Decode a picture, unless the index has it already. Raises UnreadablePictureError with the reason alone."""
         sha256 = hashlib.sha256(data).digest()
         image = self._store.image_id(sha256)
-        if image is not None and any(os.path.lexists(file.path) for file in self._store.files_of([image])):
+        if image is not None and self._held(image):
             return Incoming(data, sha256, image, None)
         return Incoming(data, sha256, None, self._model.decode(data))
 
@@ -44,22 +45,53 @@ class Receiving:
         """(N, D) embeddings of pictures that are new to the index, one batch for the model. Raises WeightsError."""
         return self._model.embed(np.stack([picture.decoded.pixels for picture in pictures if picture.decoded]))
 
-    def take(self, pictures: Sequence[Incoming], vectors: Floats) -> list[int]:
-        """Keep new pictures with their (N, D) embeddings in the index's own folder, all or none; returns their ids."""
-        found = [self._uploads.put(picture.data, picture.sha256) for picture in pictures]
-        images = []
-        with self._store.transaction():
-            self._model.begin()
-            for picture, file, vector in zip(pictures, found, vectors, strict=True):
-                assert picture.decoded is not None
-                size = picture.decoded.width, picture.decoded.height
-                image = Image(0, picture.sha256, *size, len(picture.data))
-                digest, description = picture.decoded.digest, picture.decoded.description
-                images.append(self._store.add_image(image, vector, digest, description))
-                self._store.put_file(File(file.path, images[-1], file.bytes, file.mtime_ns))
-            self._themes.place(images, vectors)
+    def take(self, pictures: Sequence[Incoming], vectors: Floats) -> list[tuple[int, bool]]:
+        """Keep pictures with their (N, D) embeddings in the index's own folder, all or none.
+
+        Returns the id of each, and whether it is new: another thread or process may have been faster.
+        """
+        paths = [self._uploads.path(picture.data, picture.sha256) for picture in pictures]
+        kept = []
+        with self._uploads.parts(picture.data for picture in pictures) as parts:
+            try:
+                with self._store.transaction():
+                    self._model.begin()
+                    for picture, vector, part, path in zip(pictures, vectors, parts, paths, strict=True):
+                        kept.append(self._keep(picture, vector, part, path))
+                    self._themes.place([image for image, _ in kept], vectors)
+                    self._uploads.settle()
+            except BaseException:
+                with suppress(ImgindexError):  # the disk may be full; sync takes what is left
+                    self._drop(paths)
+                raise
         self._grown()
-        return images
+        return kept
+
+    def _keep(self, picture: Incoming, vector: Floats, part: Path, path: str) -> tuple[int, bool]:
+        assert picture.decoded is not None
+        size = picture.decoded.width, picture.decoded.height
+        content = Image(0, picture.sha256, *size, len(picture.data))
+        image = self._store.add_image(content, vector, picture.decoded.digest, picture.decoded.description)
+        if self._held(image):
+            return image, False
+        file = self._uploads.keep(part, path)
+        self._store.put_file(File(file.path, image, file.bytes, file.mtime_ns))
+        return image, True
+
+    def _held(self, image: int) -> bool:
+        return any(map(_as_indexed, self._store.files_of([image])))
+
+    def _drop(self, paths: Iterable[str]) -> None:
+        """Delete those of our own files that the index does not know."""
+        own = [path for path in paths if self._uploads.owns(path)]
+        if own:
+            with self._store.transaction():
+                for path in set(own) - {file.path for file in self._store.files_at(own)}:
+                    self._uploads.drop(path)
+
+    def tidy(self) -> None:
+        """Delete what killed programs left half-written; worth doing when a server starts."""
+        self._uploads.tidy()
 
     def _grown(self) -> None:
         """Bring what is derived up to date with images that came."""
@@ -79,12 +111,19 @@ class Receiving:
     def original(self, image: int) -> Original:
         """A file that holds an image as it was indexed, by its size and time. Raises NotIndexedError, FileGoneError."""
         files = self._store.files_of([self.entry(image).id])
-        for file in files:
+        for file in filter(_as_indexed, files):
             try:
-                status = os.stat(file.path)
-                if (status.st_size, status.st_mtime_ns) == (file.bytes, file.mtime_ns):
-                    with open(file.path, "rb") as opened:
-                        return Original(file.path, formats.media_type(opened.read(formats.HEAD)))
+                with open(file.path, "rb") as opened:
+                    return Original(file.path, formats.media_type(opened.read(formats.HEAD)))
             except OSError:
                 continue  # another path may do
         raise FileGoneError(f"No file of image {image} is as it was indexed; imgindex sync looks for it again.")
+
+
+def _as_indexed(file: File) -> bool:
+    """Whether a file is there, by its size and time the one that was indexed."""
+    try:
+        status = os.stat(file.path)
+    except OSError:
+        return False
+    return (status.st_size, min(status.st_mtime_ns, 2**63 - 1)) == (file.bytes, file.mtime_ns)

@@ -1,7 +1,13 @@
-"""The index's own folder of pictures that came as bytes: each under its SHA-256, whole or not at all."""
+"""The index's own folder of pictures that came as bytes: each under its SHA-256, whole or not at all.
+
+`keep` and `drop` belong into a transaction of the index, so that no file goes that another process has just recorded.
+"""
 
 import os
 import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imgindex import files, formats
@@ -9,6 +15,8 @@ from imgindex.errors import StorageError
 from imgindex.files import Found
 
 UPLOADS = "uploads"
+PART = ".part-"  # hidden, so no walk takes it for a picture
+STALE = 3_600  # seconds after which nobody writes a part any more
 
 
 class Uploads:
@@ -21,44 +29,68 @@ class Uploads:
         """Whether an absolute path is one of ours."""
         return path.startswith(os.path.join(self.folder, ""))
 
-    def put(self, data: bytes, sha256: bytes) -> Found:
-        """Keep a file; it is on the disk when this returns. Raises StorageError."""
-        path = self.folder / (sha256.hex() + formats.extension(data[: formats.HEAD]))
+    @contextmanager
+    def parts(self, contents: Iterable[bytes]) -> Iterator[list[Path]]:
+        """A file for each, on the disk under a hidden name; those that nobody keeps go. Raises StorageError."""
+        parts: list[Path] = []
         try:
-            self.folder.mkdir(exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".", delete=False) as part:
+            with self._writing():
+                self.folder.mkdir(exist_ok=True)
+                for data in contents:
+                    with tempfile.NamedTemporaryFile(dir=self.folder, prefix=PART, delete=False) as part:
+                        parts.append(Path(part.name))
+                        part.write(data)
+                        part.flush()
+                        os.fsync(part.fileno())
+            yield parts
+        finally:
+            for left in parts:
+                with suppress(OSError):
+                    left.unlink(missing_ok=True)
+
+    def path(self, data: bytes, sha256: bytes) -> str:
+        """Where a picture is kept."""
+        return str(self.folder / (sha256.hex() + formats.extension(data[: formats.HEAD])))
+
+    def keep(self, part: Path, path: str) -> Found:
+        """Give a part its name. Raises StorageError."""
+        with self._writing():
+            os.replace(part, path)
+            status = os.stat(path)
+        return Found(path, status.st_size, status.st_mtime_ns)
+
+    def settle(self) -> None:
+        """Make names outlive a power cut, too. Raises StorageError."""
+        with self._writing():
+            for folder in (self.folder, self.folder.parent):
+                handle = os.open(folder, os.O_RDONLY)
                 try:
-                    part.write(data)
-                    part.flush()
-                    os.fsync(part.fileno())
-                    os.replace(part.name, path)
-                except BaseException:
-                    os.unlink(part.name)
-                    raise
-            for place in (self.folder, self.folder.parent):  # the names, too, must outlive a power cut
-                _sync(place)
-            status = path.stat()
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+
+    def drop(self, path: str) -> None:
+        """Delete one of our files, which the index does not know; one that is gone is left alone."""
+        try:
+            Path(path).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"{path} is forgotten but cannot be deleted ({files.reason(error)}); delete it by hand."
+            ) from error
+
+    def tidy(self) -> None:
+        """Delete the parts that killed programs left."""
+        for part in self.folder.glob(f"{PART}*"):
+            with suppress(OSError):
+                if time.time() - part.stat().st_mtime > STALE:
+                    part.unlink()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise StorageError(
                 f"{self.folder} cannot be written ({files.reason(error)}); free some room or mend its disk, and send "
                 "the picture again."
             ) from error
-        return Found(str(path), status.st_size, status.st_mtime_ns)
-
-    def drop(self, path: str) -> None:
-        """Delete one of our files, which the index has forgotten; another path, and one that is gone, is left alone."""
-        if self.owns(path):
-            try:
-                Path(path).unlink(missing_ok=True)
-            except OSError as error:
-                raise StorageError(
-                    f"{path} is forgotten but cannot be deleted ({files.reason(error)}); delete it by hand."
-                ) from error
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,14 +1,22 @@
 """The factory of the web service."""
 
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Any
 
 from apiflask import APIFlask
+from flask import Request
 
 from server import access, api, guard, log, metrics, pages, problems
 from server.metrics import Metrics
 from server.service import Service
 from server.settings import Settings
+
+
+class _Request(Request):
+    def _get_file_stream(self, *_: Any, **__: Any) -> BytesIO:
+        """Files are read whole, so a copy of each on the disk would only be one more that may be full."""
+        return BytesIO()
 
 
 def create_app(config: Mapping[str, Any]) -> APIFlask:
@@ -17,6 +25,7 @@ def create_app(config: Mapping[str, Any]) -> APIFlask:
     Its index stays open until `app.extensions["imgindex"].close()`. Raises UsageError for a setting that cannot be.
     """
     app = APIFlask(__name__, title="imgindex", docs_path=None, spec_path="/openapi.json")
+    app.request_class = _Request
     figures = Metrics()
     service = app.extensions["imgindex"] = Service(Settings.from_mapping(config), observe=figures.embedded)
     try:

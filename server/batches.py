@@ -18,11 +18,15 @@ BATCH = 32  # pictures; larger ones are no faster
 WAITING = 256  # pictures, of 150 KB each and their files
 
 
-class QueueFullError(ImgindexError):
-    """More pictures are waiting for the model than the server holds."""
+RESTART = 10  # seconds until a server that is stopped may be there again
+STOPPING = "The server is being stopped"
 
-    def __init__(self, retry_after: int) -> None:
-        super().__init__(f"Too many pictures are waiting for the model; send this again in {retry_after} s.")
+
+class QueueFullError(ImgindexError):
+    """More pictures are waiting for the model than the server holds, or it takes no more."""
+
+    def __init__(self, retry_after: int, why: str = "Too many pictures are waiting for the model") -> None:
+        super().__init__(f"{why}; send this again in {retry_after} s.")
         self.retry_after = retry_after
 
 
@@ -31,7 +35,8 @@ class Embedded:
     """What became of a picture."""
 
     vector: Floats  # (D,)
-    image: int | None  # its id, if it was kept
+    image: int | None = None  # its id, if it was kept
+    new: bool = False  # it was not there before
 
 
 @dataclass
@@ -49,6 +54,7 @@ class Batches:
         self._observe = observe  # gets the pictures and seconds of each batch
         self._queue: queue.Queue[_Waiting | None] = queue.Queue()
         self._waiting = 0
+        self._closed = False
         self._lock = threading.Lock()
         self._rate = 0.15  # seconds a picture, as last seen
         self._thread = threading.Thread(target=self._run, name="imgindex-model", daemon=True)
@@ -59,19 +65,23 @@ class Batches:
         return self._waiting
 
     def close(self) -> None:
-        """Do what is waiting, then end."""
+        """End after the batch at the model; what waits is refused."""
+        with self._lock:
+            self._closed = True
         self._queue.put(None)
         self._thread.join()
 
     def put(self, pictures: Sequence[Incoming], *, keep: bool) -> list["Future[Embedded]"]:
         """Queue pictures that are new to the index. Raises QueueFullError, with none of them queued."""
-        with self._lock:
-            if self._waiting + len(pictures) > WAITING:
-                raise QueueFullError(max(1, round(self._waiting * self._rate)))
-            self._waiting += len(pictures)
         items = [_Waiting(picture, keep) for picture in pictures]
-        for item in items:
-            self._queue.put(item)
+        with self._lock:
+            if self._closed:
+                raise QueueFullError(RESTART, STOPPING)
+            if self._waiting + len(items) > WAITING:
+                raise QueueFullError(max(1, round(self._waiting * self._rate)))
+            self._waiting += len(items)
+            for item in items:
+                self._queue.put(item)
         return [item.done for item in items]
 
     def _run(self) -> None:
@@ -84,6 +94,8 @@ class Batches:
                     break
                 batch.append(item)
             try:
+                if self._closed:
+                    raise QueueFullError(RESTART, STOPPING)
                 self._embed(batch)
             except Exception as error:  # noqa: BLE001  # it is the requests', which are waiting for it
                 for item in batch:
@@ -102,8 +114,8 @@ class Batches:
         kept = [(item, vector) for item, vector in zip(batch, vectors, strict=True) if item.keep]
         for item, vector in zip(batch, vectors, strict=True):
             if not item.keep:
-                item.done.set_result(Embedded(vector, None))
+                item.done.set_result(Embedded(vector))
         if kept:
-            images = self._index.take([item.picture for item, _ in kept], np.stack([vector for _, vector in kept]))
-            for (item, vector), image in zip(kept, images, strict=True):
-                item.done.set_result(Embedded(vector, image))
+            taken = self._index.take([item.picture for item, _ in kept], np.stack([vector for _, vector in kept]))
+            for (item, vector), (image, new) in zip(kept, taken, strict=True):
+                item.done.set_result(Embedded(vector, image, new))

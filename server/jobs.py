@@ -14,6 +14,7 @@ log = logging.getLogger("imgindex.server")
 
 REMEMBERED = 100  # jobs
 ASKED = "It was asked for."
+STOPPED = "The server was stopped."
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Jobs:
 
     def close(self) -> None:
         """End the one that runs at its next step; the last run's themes stay."""
-        self._closing = True
+        with self._lock:
+            self._closing = True
         self._thread.shutdown()
 
     def start_recluster(self, clusters: int | None = None, *, why: str = ASKED) -> Job:
@@ -54,6 +56,8 @@ class Jobs:
         if clusters is not None and not 1 <= clusters <= images:
             raise UsageError(f"{clusters} clusters cannot be made of {images} images; ask for 1 to {images}.")
         with self._lock:
+            if self._closing:
+                raise BusyError(STOPPED)
             last = next(reversed(self._jobs.values()), None)
             if last and last.state == "running":
                 raise BusyError("A recluster is running; watch it, or wait for it to end.")
@@ -61,7 +65,7 @@ class Jobs:
             self._jobs[job.id] = job
             for old in list(self._jobs)[:-REMEMBERED]:
                 del self._jobs[old]
-        self._thread.submit(self._run, job.id, clusters, why)
+            self._thread.submit(self._run, job.id, clusters, why)
         return job
 
     def _run(self, job: str, clusters: int | None, why: str) -> None:
@@ -77,7 +81,7 @@ class Jobs:
 
     def _put(self, job: str, done: int, total: int) -> None:
         if self._closing:
-            raise _ClosingError("The server was stopped.")
+            raise _ClosingError(STOPPED)
         self._jobs[job] = replace(self._jobs[job], done=done, total=total)
 
     def get(self, job: str) -> Job:

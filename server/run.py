@@ -1,45 +1,25 @@
-"""Serve the app by waitress: threads in one process, errors of the wire as problems, an end that loses nothing."""
+"""Serve the app by waitress: threads in one process, and an end that loses nothing."""
 
-import json
 import logging
 import signal
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
-from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, create_server
-from waitress.task import ErrorTask
 
 from imgindex import UsageError, one_thread
 from server.app import create_app
 from server.schedule import Schedule
 from server.service import Service
 from server.settings import LOOPBACK, Settings
+from server.wire import Channel
 
 THREADS = 16  # requests that are worked on at once
 CONNECTIONS = 200
 FORM = 1_000_000  # bytes around the files of an upload
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
 IDLE = 60  # seconds until a silent connection is closed
-
-
-class _WireError(ErrorTask):  # type: ignore[misc]
-    """What is no HTTP, or far too large, never reaches the app; it is answered in the same shape."""
-
-    def execute(self) -> None:
-        error = self.request.error
-        problem = {"type": "about:blank", "title": error.reason, "status": error.code, "detail": f"{error.body}."}
-        body = json.dumps(problem).encode()
-        self.status = f"{error.code} {error.reason}"
-        self.response_headers += [("Content-Type", "application/problem+json"), ("X-Content-Type-Options", "nosniff")]
-        self.set_close_on_finish()
-        self.content_length = len(body)
-        self.write(body)
-
-
-class _Channel(HTTPChannel):  # type: ignore[misc]
-    error_task_class = _WireError
-
 
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait their turn is no news
 
@@ -67,7 +47,7 @@ class Server:
             ) from error
         listening = [one for one in sockets.values() if isinstance(one, BaseWSGIServer)]
         for one in listening:
-            one.channel_class = _Channel
+            one.channel_class = Channel
         name = "127.0.0.1" if settings.host in (*LOOPBACK, "0.0.0.0", "::") else settings.host
         self.address = f"http://{f'[{name}]' if ':' in name else name}:{listening[0].effective_port}"
 
@@ -76,7 +56,8 @@ class Server:
         self._server.run()
 
     def close(self) -> None:
-        """End what runs, at most 5 seconds, and stop listening."""
+        """Stop listening, once nothing runs any more or after 5 seconds."""
+        self._server.task_dispatcher.shutdown()
         self._server.close()
 
 
@@ -90,19 +71,24 @@ def serve(config: Mapping[str, Any], *, started: Callable[[str], None]) -> None:
     try:
         schedule = Schedule(service)
         server = Server(app, service.settings)
-        before = signal.signal(signal.SIGTERM, _interrupt)
-        schedule.start()
-        try:
-            started(server.address)
-            with one_thread():  # many requests at once need no more
-                server.run()
-        finally:
-            schedule.close()
-            server.close()
-            signal.signal(signal.SIGTERM, before)
-    finally:
+    except BaseException:
         service.close()
+        raise
+    before = {number: signal.signal(number, _interrupt) for number in ENDINGS}
+    try:
+        schedule.start()
+        started(server.address)
+        with one_thread():  # many requests at once need no more
+            server.run()
+    finally:
+        schedule.close()
+        service.close()  # which ends the requests that still run
+        server.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    for number in ENDINGS:  # the end takes seconds; a second Ctrl-C would only cut it short
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -15,12 +15,17 @@ LOOK = 60  # seconds between two looks whether something is due
 NEVER = "1970-01-01T00:00:00+00:00"
 
 
+class _StoppedError(ImgindexError):
+    """Nobody waits for the end of it."""
+
+
 class Schedule:
     """One thread that looks every minute; whatever is due runs, one at a time."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._synced = datetime.now(UTC)
+        self._closing = False
         for schedule in filter(None, (service.settings.recluster, service.settings.report, service.settings.sync)):
             is_due(schedule, datetime.now(UTC))  # raises UsageError now, not in an hour
         self._scheduler = BackgroundScheduler(executors={"default": {"type": "threadpool", "max_workers": 1}})
@@ -31,7 +36,8 @@ class Schedule:
         self._scheduler.start()
 
     def close(self) -> None:
-        """Wait for what runs."""
+        """End what runs at its next step."""
+        self._closing = True
         if self._scheduler.running:
             self._scheduler.shutdown()
 
@@ -52,17 +58,21 @@ class Schedule:
         schedule, now = self._service.settings.sync, datetime.now(UTC)
         if schedule and is_due(schedule, self._synced, now):
             self._synced = now
-            added = self._service.index.sync()
-            self._service.index.prove()
+            added = self._service.index.sync(progress=self._go_on)
+            self._service.index.prove(progress=self._go_on)
             log.info("sync: %d added, %d moved, %d failed", added.added, added.moved, len(added.failed))
+
+    def _go_on(self, _done: int, _total: int) -> None:
+        if self._closing:
+            raise _StoppedError("The server is being stopped.")
 
 
 def _quietly(job: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
         try:
             job()
-        except BusyError:
-            pass  # the command line is at it
+        except (BusyError, _StoppedError):
+            pass  # the command line is at it, or it goes on after the next start
         except ImgindexError as error:
             log.error("%s: %s", job.__name__, error)
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from imgindex import (
     ImageIndex,
     ImgindexError,
     Incoming,
+    NotIndexedError,
     Pair,
     Report,
     UnreadablePictureError,
@@ -49,6 +51,7 @@ class Service:
         self.index = ImageIndex(
             settings.index, model=settings.model, weights=settings.weights, embedder=settings.embedder
         )
+        self.index.tidy()
         self.batches = Batches(self.index, observe)
         self.jobs = Jobs(self.index)
         self._snapshots = Snapshots(self.index.version)
@@ -80,16 +83,24 @@ class Service:
         """Keep pictures, each safe on the disk when this returns. Raises QueueFullError, WeightsError, StorageError."""
         received = [self._receive(data) for data in files]
         new = {one.sha256: one for one in received if isinstance(one, Incoming) and one.image is None}
-        queued = self.batches.put(list(new.values()), keep=True)
-        ids = {sha256: future.result().image for sha256, future in zip(new, queued, strict=True)}
+        queued = dict(zip(new, self.batches.put(list(new.values()), keep=True), strict=True))
         answers: list[Uploaded | UnreadablePictureError] = []
         for one in received:
             if isinstance(one, UnreadablePictureError):
                 answers.append(one)
-                continue
-            image = one.image or ids[one.sha256]
-            assert image is not None
-            answers.append(self._uploaded(image, new=new.pop(one.sha256, None) is not None))
+            elif one.image is None:
+                kept = queued[one.sha256].result()
+                assert kept.image is not None
+                first = kept.new and new.pop(one.sha256, None) is not None
+                try:
+                    answers.append(self._uploaded(kept.image, new=first))
+                except NotIndexedError:  # it was kept, and somebody has forgotten it already
+                    answers.append(Uploaded(kept.image, first, (), (), None))
+            else:
+                try:
+                    answers.append(self._uploaded(one.image, new=False))
+                except NotIndexedError:  # forgotten just now, so it is new again
+                    answers += self.upload([one.data])
         return answers
 
     def _receive(self, data: bytes) -> Incoming | UnreadablePictureError:
@@ -100,8 +111,8 @@ class Service:
 
     def _uploaded(self, image: int, *, new: bool) -> Uploaded:
         entry = self.index.entry(image)
-        # What copies it is the first path's: an upload of known bytes is kept once, so the others were there before.
-        exact = entry.paths[1:] if new else entry.paths
+        own = entry.sha256.hex() if new else ""  # under which it has just been kept
+        exact = tuple(path for path in entry.paths if Path(path).stem != own)
         return Uploaded(image, new, exact, tuple(self.index.copies_of(image)), entry.theme)
 
     def look(self, data: bytes) -> int | Floats:

@@ -1,11 +1,20 @@
 """What many requests ask for and only a change of the index changes: computed once, then shared."""
 
 import secrets
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Held:
+    begun: float  # when its version was looked at
+    version: int
+    value: Any
 
 
 class Snapshots:
@@ -14,22 +23,27 @@ class Snapshots:
     def __init__(self, version: Callable[[], int]) -> None:
         self._version = version
         self._run = secrets.token_hex(4)  # versions of another run of the server say nothing
-        self._held: dict[str, tuple[int, Any]] = {}
+        self._held: dict[str, _Held] = {}
         self._locks: dict[str, Lock] = {}
         self._lock = Lock()
 
     def get(self, name: str, compute: Callable[[], T]) -> T:
-        """The value under a name, computed anew after a change; who asks meanwhile waits for the one computation."""
+        """The value under a name, as it is now or was since the call; who asks meanwhile waits for one computation."""
+        asked = time.monotonic()
         with self._lock:
             alone = self._locks.setdefault(name, Lock())
         with alone:
-            for _ in range(2):  # the first computation may write down what it found, which makes another version
-                version = self._version()
-                held = self._held.get(name)
-                if held is None or held[0] != version:
-                    held = self._held[name] = (version, compute())
-            value: T = held[1]
+            held = self._held.get(name)
+            if held is None or held.begun < asked:
+                held = self._renewed(held, compute)
+                # That may have written down what it found, which makes another version.
+                held = self._held[name] = self._renewed(held, compute)
+            value: T = held.value
         return value
+
+    def _renewed(self, held: _Held | None, compute: Callable[[], Any]) -> _Held:
+        begun, version = time.monotonic(), self._version()
+        return held if held and held.version == version else _Held(begun, version, compute())
 
     def etag(self) -> str:
         """The same as long as the index is."""

@@ -79,6 +79,25 @@ def singly(index: str, paths: list[str]) -> None:
             tell(f"ack {path}")
 
 
+def receive(index: str, paths: list[str], seed: int) -> None:
+    """Take pictures as a server does, up to three at once, from a random one on."""
+    chance = random.Random(seed)
+    with opened(index) as images:
+        tell("start")
+        while True:
+            data = [Path(path).read_bytes() for path in chance.sample(paths, chance.randint(1, 3))]
+            received = [images.receive(one) for one in data]
+            new = [one for one in received if one.image is None]
+            taken = images.take(new, images.embed(new)) if new else []
+            kept = {one.sha256: image for one, (image, _) in zip(new, taken, strict=True)}
+            for one in received:
+                tell(f"ack {one.image or kept[one.sha256]} {one.sha256.hex()}")
+            if chance.random() < 0.3:
+                gone = received.pop()
+                tell(f"forget {gone.sha256.hex()}")
+                images.remove([gone.image or kept[gone.sha256]])
+
+
 def churn(index: str, paths: list[str], rounds: int) -> None:
     """Add and forget."""
     with opened(index) as images:

@@ -1,7 +1,9 @@
 """A server in a process of its own, with the fake model: python -m tests.served INDEX SECONDS_A_BATCH_TAKES."""
 
+import faulthandler
 import http.client
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -61,6 +63,7 @@ def _ask(port: int, method: str, path: str, body: bytes | None = None, headers: 
 if __name__ == "__main__":
     from server.run import serve
 
+    faulthandler.register(signal.SIGUSR1)  # tells where each thread is
     SlowEmbedder.seconds = float(sys.argv[2])
     serve(
         {"INDEX": Path(sys.argv[1]), "EMBEDDER": SlowEmbedder(), "PORT": 0},

@@ -20,7 +20,7 @@ def index(tmp_path, embedder):
 
 def keep(index, *pictures: bytes) -> list[int]:
     received = [index.receive(data) for data in pictures]
-    return index.take(received, index.embed(received))
+    return [image for image, _ in index.take(received, index.embed(received))]
 
 
 def picture(folder, seed: int, name: str = "") -> bytes:
@@ -57,7 +57,7 @@ def test_a_picture_whose_file_is_gone_is_new(index, tmp_path):
 
 
 def test_what_is_no_picture_is_refused_and_not_kept(index):
-    with pytest.raises(UnreadablePictureError, match="."):
+    with pytest.raises(UnreadablePictureError, match=r"."):
         index.receive(b"GIF8 <script>")
     assert not (index.folder / "uploads").exists()
 
