@@ -38,7 +38,8 @@ bench: setup
 	@$(BIN)/python -m tests.benchmarks
 
 # Pictures of the pages: make screenshots TO=/tmp/pages [PHOTOS=~/Pictures]
-screenshots: setup
+screenshots: setup browser
+	@test -n "$(TO)" || { echo "Say where to: make screenshots TO=/tmp/pages" >&2; exit 1; }
 	@$(BIN)/python -m tests.screenshots $(TO) $(if $(PHOTOS),--photos $(PHOTOS))
 
 # After a change of the dependencies; needs uv.

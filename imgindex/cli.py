@@ -80,7 +80,7 @@ def remove(
     index: Index = None,
     json: Json = False,
 ) -> None:
-    """Forget pictures; nothing is deleted from disk."""
+    """Forget pictures; files stay where they are, but for those that were uploaded to the server."""
     with existing(index) as opened:
         removed = opened.remove(
             int(target) if target.isdecimal() and not os.path.lexists(target) else target for target in targets

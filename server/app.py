@@ -7,7 +7,7 @@ from typing import Any
 from apiflask import APIFlask
 from flask import Request
 
-from server import access, api, guard, log, metrics, pages, problems
+from server import access, api, guard, log, metrics, pages, problems, room
 from server.metrics import Metrics
 from server.service import Service
 from server.settings import Settings
@@ -34,6 +34,7 @@ def create_app(config: Mapping[str, Any]) -> APIFlask:
         metrics.register(app, figures)
         guard.register(app)
         access.register(app)
+        room.register(app)
         api.register(app)
         pages.register(app)
     except BaseException:

@@ -15,9 +15,7 @@ from imgindex import ImageIndex, ImgindexError, Incoming
 Floats = npt.NDArray[np.float32]
 
 BATCH = 32  # pictures; larger ones are no faster
-WAITING = 256  # pictures, of 150 KB each and their files
-
-
+WAITING = 256  # pictures; server.room bounds their bytes
 RESTART = 10  # seconds until a server that is stopped may be there again
 STOPPING = "The server is being stopped"
 

@@ -1,5 +1,6 @@
 """What requests share: the index, the queue to its model, background runs, and answers that many ask for."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from imgindex import (
     Pair,
     Report,
     UnreadablePictureError,
+    UsageError,
 )
 from server.batches import Batches
 from server.jobs import Jobs
@@ -28,6 +30,8 @@ from server.settings import Settings
 from server.snapshots import Snapshots
 
 Floats = npt.NDArray[np.float32]
+
+log = logging.getLogger("imgindex.server")
 
 THUMBNAILS = 4_000  # kept in memory, of 10 to 20 KB each
 
@@ -52,7 +56,8 @@ class Service:
             settings.index, model=settings.model, weights=settings.weights, embedder=settings.embedder
         )
         self.index.tidy()
-        self.batches = Batches(self.index, observe)
+        self._observe = observe
+        self.batches = Batches(self.index, self._embedded)
         self.jobs = Jobs(self.index)
         self._snapshots = Snapshots(self.index.version)
         self._thumbnail = lru_cache(THUMBNAILS)(self._make_thumbnail)
@@ -72,6 +77,13 @@ class Service:
             self._unready = None
         except ImgindexError as error:
             self._unready = str(error)
+        except Exception:
+            log.exception("The model could not be loaded.")
+            self._unready = "The model could not be loaded; the server's log says why."
+
+    def _embedded(self, pictures: int, seconds: float) -> None:
+        self._unready = None  # the model works now, whatever was wrong with it
+        self._observe(pictures, seconds)
 
     def ready(self) -> str | None:
         """None when pictures can be embedded, else a sentence that says why not."""
@@ -81,6 +93,8 @@ class Service:
 
     def upload(self, files: Sequence[bytes]) -> list[Uploaded | UnreadablePictureError]:
         """Keep pictures, each safe on the disk when this returns. Raises QueueFullError, WeightsError, StorageError."""
+        if len(files) > self.settings.files:
+            raise UsageError(f"{len(files)} files are too many at once; send at most {self.settings.files}.")
         received = [self._receive(data) for data in files]
         new = {one.sha256: one for one in received if isinstance(one, Incoming) and one.image is None}
         queued = dict(zip(new, self.batches.put(list(new.values()), keep=True), strict=True))
@@ -111,7 +125,7 @@ class Service:
 
     def _uploaded(self, image: int, *, new: bool) -> Uploaded:
         entry = self.index.entry(image)
-        own = entry.sha256.hex() if new else ""  # under which it has just been kept
+        own = entry.sha256.hex()  # the name of what is uploaded
         exact = tuple(path for path in entry.paths if Path(path).stem != own)
         return Uploaded(image, new, exact, tuple(self.index.copies_of(image)), entry.theme)
 

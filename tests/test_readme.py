@@ -10,7 +10,7 @@ import typer
 
 from imgindex.cli import app
 from tests.conftest import write_picture
-from tests.served import post, served
+from tests.served import served
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 COMMANDS = re.findall(r"^imgindex (.*?)(?: +#.*)?$", README, re.MULTILINE)
@@ -49,8 +49,6 @@ def test_the_session_with_curl_runs(home):
     (session,) = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
     lines = [line.removeprefix("$ ") for line in session.splitlines()]
     with served(home / "index") as (_, port):
-        for seed in range(3):
-            post(port, "/api/v1/images", write_picture(home / f"{seed}.png", seed).read_bytes())
         script = "\n".join(["set -e", *(line.replace("curl", "curl -sSf") for line in lines)]).replace(
             "8787", str(port)
         )

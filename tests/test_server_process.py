@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,23 @@ def upload(folder: Path, port: int, acknowledged: dict[int, str], seed: int) -> 
             return
         assert status == 201, answer
         acknowledged[answer["images"][0]["id"]] = hashlib.sha256(data).hexdigest()
+
+
+def test_who_reads_does_not_wait_for_uploads(tmp_path):
+    pictures = [write_picture(tmp_path / f"{seed}.png", seed).read_bytes() for seed in range(48)]
+    with served(tmp_path / "index", seconds=1) as (_, port), ThreadPoolExecutor(48) as clients:
+        uploads = [clients.submit(post, port, "/api/v1/images", data) for data in pictures]
+        time.sleep(0.3)
+        taken = []
+        while not all(upload.done() for upload in uploads):
+            began = time.monotonic()
+            assert get(port, "/health")[0] == 200
+            taken.append(time.monotonic() - began)
+        answers = [upload.result() for upload in uploads]
+    assert max(taken) < 0.8  # a batch takes a second
+    assert {status for status, _ in answers} == {201, 503}
+    busy = [problem["detail"] for status, problem in answers if status == 503]
+    assert set(busy) == {"Too many pictures come at once; send this again in 2 s."}
 
 
 def test_what_is_no_http_is_answered_as_a_problem(tmp_path):
