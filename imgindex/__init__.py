@@ -5,6 +5,7 @@ from imgindex.clean import Cleaned, Undone
 from imgindex.embed import Availability, Embedder, available_models, default_model
 from imgindex.errors import (
     BusyError,
+    DiskFullError,
     FileGoneError,
     ImgindexError,
     IndexFormatError,
@@ -57,6 +58,7 @@ __all__ = [
     "Cleaned",
     "Clusters",
     "Copy",
+    "DiskFullError",
     "Drift",
     "Duplicates",
     "Embedder",

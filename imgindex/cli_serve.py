@@ -24,6 +24,12 @@ def serve(
     name: Annotated[
         list[str] | None, typer.Option("--name", metavar="HOST", help="Another name by which browsers call it.")
     ] = None,
+    proxy: Annotated[
+        bool,
+        typer.Option(
+            "--proxy", help="It is behind a proxy on this machine that sets X-Forwarded-For and X-Forwarded-Proto."
+        ),
+    ] = False,
     token: Annotated[
         str | None, typer.Option(envvar="IMGINDEX_TOKEN", metavar="TOKEN", help="Asked of everybody; reads and writes.")
     ] = None,
@@ -44,7 +50,7 @@ def serve(
     run(
         {
             "INDEX": where, "MODEL": model, "WEIGHTS": weights, "HOST": host, "PORT": port, "HOSTS": tuple(name or ()),
-            "TOKEN": token, "TOKENS": tokens, "RECLUSTER": recluster, "REPORT": report_, "SYNC": sync,
+            "PROXY": proxy, "TOKEN": token, "TOKENS": tokens, "RECLUSTER": recluster, "REPORT": report_, "SYNC": sync,
         }
     )  # fmt: skip
 

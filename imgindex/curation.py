@@ -18,7 +18,7 @@ from imgindex.copies import Copies
 from imgindex.database import now
 from imgindex.decode import LARGEST_FILE
 from imgindex.duplicates import order_of
-from imgindex.errors import NotIndexedError, UnreadablePictureError, UsageError
+from imgindex.errors import FileGoneError, NotIndexedError, UnreadablePictureError, UsageError
 from imgindex.evidence import Evidence
 from imgindex.ledger import How
 from imgindex.model import IndexModel
@@ -87,11 +87,24 @@ class Curation:
         """One file of each of these images, by the image's id."""
         return {copy.image: copy for copy in self._evidence.first_files(images)}
 
+    def preview(self, image: int) -> bytes:
+        """A JPEG of at most THUMBNAIL pixels a side, of any file of an image. Raises NotIndexedError, FileGoneError."""
+        known = self._store.image(image) if image < 2**63 else None  # as far as SQLite counts
+        if known is None:
+            raise unknown(image)
+        for file in self._store.files_of([image]):
+            if made := self._thumbnail(file.path, known.sha256):
+                return made
+        raise FileGoneError(f"No file of image {image} is as it was indexed; imgindex sync looks for it again.")
+
     def thumbnail(self, file: Copy) -> bytes | None:
         """A JPEG of at most THUMBNAIL pixels a side; None where the file is gone or has changed."""
+        return self._thumbnail(file.path, file.sha256)
+
+    def _thumbnail(self, path: str, sha256: bytes) -> bytes | None:
         try:
-            content = files.read(file.path, LARGEST_FILE)
-            if content.sha256 != file.sha256:
+            content = files.read(path, LARGEST_FILE)
+            if content.sha256 != sha256:
                 return None
             decoded = self._model.decode(content.data, THUMBNAIL)
         except (OSError, UnreadablePictureError):
@@ -156,7 +169,28 @@ class Curation:
 
         Raises UsageError for fewer than two, or for the same bytes twice, NotIndexedError for what is not indexed.
         """
-        contents = []
+        with self._store.transaction():
+            contents = self._contents(targets)
+            if forget:
+                self._evidence.forget_different(contents)
+            else:
+                self._evidence.put_different(combinations(contents, 2))
+
+    def set_apart(self, target: AnyPath | int, others: Sequence[AnyPath | int], *, forget: bool = False) -> None:
+        """Remember that an image shows another picture than each of the others, or forget it again; all or none.
+
+        Nothing is said of the others among themselves. Raises as `call_different` does.
+        """
+        with self._store.transaction():
+            content, *contents = self._contents([target, *others])
+            if forget:
+                for other in contents:
+                    self._evidence.forget_different([content, other])
+            else:
+                self._evidence.put_different((content, other) for other in contents)
+
+    def _contents(self, targets: Sequence[AnyPath | int]) -> list[bytes]:
+        contents: list[bytes] = []
         for target in targets:
             image = self._store.image(self._image(target))
             if image is None:
@@ -166,21 +200,22 @@ class Curation:
             contents.append(image.sha256)
         if len(contents) < 2:
             raise UsageError("Name at least two pictures that differ.")
-        if forget:
-            self._evidence.forget_different(contents)
-        else:
-            self._evidence.put_different(combinations(contents, 2))
+        return contents
 
-    def keep(self, paths: Sequence[AnyPath], *, forget: bool = False) -> None:
-        """Remember that these files are the ones to keep in their groups; or forget it again."""
-        known = [os.path.abspath(os.path.expanduser(path)) for path in paths]
-        for path in known:
-            if not forget and not self._store.files_at([path]):
-                raise unknown(path)
-        if forget:
-            self._evidence.forget_keepers(known)
-        else:
-            self._evidence.put_keepers(known)
+    def keep(self, paths: Sequence[AnyPath], *, instead_of: Sequence[AnyPath] = (), forget: bool = False) -> None:
+        """Remember that these files are the ones to keep in their groups; or forget it again.
+
+        What was chosen among `instead_of` is forgotten with it, as of two chosen files the better one wins. Raises
+        NotIndexedError, before anything is remembered, for a file to keep that is not indexed.
+        """
+        chosen, before = ([os.path.abspath(os.path.expanduser(path)) for path in some] for some in (paths, instead_of))
+        with self._store.transaction():
+            for path in chosen:
+                if not forget and not self._store.files_at([path]):
+                    raise unknown(path)
+            self._evidence.forget_keepers(chosen + before if forget else before)
+            if not forget:
+                self._evidence.put_keepers(chosen)
 
     def _image(self, target: AnyPath | int) -> int:
         if isinstance(target, int):

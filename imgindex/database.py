@@ -13,7 +13,7 @@ import numpy as np
 import sqlite_utils
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]  # the one it uses itself, pysqlite3 or the standard library's
 
-from imgindex.errors import BusyError, IndexFormatError, StorageError
+from imgindex.errors import BusyError, DiskFullError, IndexFormatError, StorageError, storage_error
 from imgindex.migrations import migrations
 
 VECTOR = np.dtype("<f4")  # how BLOBs of numbers are laid out, on every machine
@@ -167,9 +167,10 @@ def alone(lock: Path, busy: str | None = None) -> Iterator[None]:
     try:
         file = open(lock, "ab")  # noqa: SIM115
     except OSError as error:
-        raise StorageError(
+        raise storage_error(
+            error,
             f"{lock} cannot be written ({error.strerror}); check its disk and permissions, or choose another folder "
-            "with --index."
+            "with --index.",
         ) from error
     with file:
         try:
@@ -199,7 +200,7 @@ def _sentence(error: Exception, path: Path) -> Exception:
     folder = path.parent
     # At the end of a disk, SQLite's shared memory fails as a disk I/O error.
     if "is full" in text or ("I/O" in text and _is_full(folder)):
-        return StorageError(
+        return DiskFullError(
             f"The disk that holds {folder} is full; free some room and run the same command again: "
             "what was added so far is kept."
         )

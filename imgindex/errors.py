@@ -1,5 +1,7 @@
 """What can go wrong, each with a sentence that names the thing and the way out."""
 
+import errno
+
 
 class ImgindexError(Exception):
     """Base of every error that imgindex raises on purpose; its text is one sentence for a person."""
@@ -30,7 +32,16 @@ class IndexFormatError(ImgindexError):
 
 
 class StorageError(ImgindexError):
-    """The index cannot be written: disk full, read-only, no permission."""
+    """The index cannot be read or written: disk full, read-only, no permission."""
+
+
+class DiskFullError(StorageError):
+    """There is no room left for it."""
+
+
+def storage_error(error: OSError, sentence: str) -> StorageError:
+    """A sentence about an operating system's error, as the kind of error that it is."""
+    return (DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError)(sentence)
 
 
 class NotIndexedError(ImgindexError):

@@ -18,8 +18,9 @@ Thumbnail = Callable[[Copy], bytes | None]
 def duplicates_html(duplicates: Duplicates, thumbnail: Thumbnail, files: Mapping[int, Copy]) -> Iterator[str]:
     """A page of all groups, the file to keep first, then of the pairs that are only alike; in pieces, as it is made.
 
-    `thumbnail` gives a JPEG, squashed to a square, or None where the file is not there; it is asked once a picture and
-    only for the first PICTURED groups and pairs. `files` has a file for each image of `duplicates.alike`, by its id.
+    `thumbnail` gives a JPEG in the picture's own shape, or None where the file is not there; it is asked once a picture
+    and only for the first PICTURED groups and pairs. `files` has a file for each image of `duplicates.alike`, by its
+    id.
     """
     return _page(
         "duplicates.html",
@@ -28,7 +29,7 @@ def duplicates_html(duplicates: Duplicates, thumbnail: Thumbnail, files: Mapping
         files=files,
         pictured=PICTURED,
         group_pictured=GROUP_PICTURED,
-        by_image=_by_image,
+        by_image=by_image,
         held_by=words.held_by,
         loose=words.LOOSE,
         uri=lambda copy: _uri(thumbnail(copy)),
@@ -64,6 +65,21 @@ def pictured(theme: Theme) -> list[Member]:
     return [medoid, *(others[place * (len(others) - 1) // max(shown - 1, 1)] for place in range(shown))]
 
 
+def by_image(group: Group) -> list[list[Copy]]:
+    """The files of each picture; the one to keep is the very first."""
+    images: dict[int, list[Copy]] = {}
+    for copy in group.files:
+        images.setdefault(copy.image, []).append(copy)
+    return list(images.values())
+
+
+def wrapping(path: str) -> Any:
+    """A path as HTML that may wrap behind each slash."""
+    import markupsafe
+
+    return markupsafe.Markup("/<wbr>").join(words.printable(path).split("/"))
+
+
 def _page(template: str, **context: Any) -> Iterator[str]:
     stream = _templates().get_template(template).stream(context)
     stream.enable_buffering(64)
@@ -82,23 +98,8 @@ def _templates() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"path": _path, "size": words.human, "percent": words.percent, "line": words.printable}
+    templates.filters |= {"path": wrapping, "size": words.human, "percent": words.percent, "line": words.printable}
     return templates
-
-
-def _path(path: str) -> Any:
-    """A path that may wrap behind each slash."""
-    import markupsafe
-
-    return markupsafe.Markup("/<wbr>").join(words.printable(path).split("/"))
-
-
-def _by_image(group: Group) -> list[list[Copy]]:
-    """The files of each picture; the one to keep is the very first."""
-    images: dict[int, list[Copy]] = {}
-    for copy in group.files:
-        images.setdefault(copy.image, []).append(copy)
-    return list(images.values())
 
 
 def _uri(jpeg: bytes | None) -> str | None:

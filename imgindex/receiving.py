@@ -108,6 +108,10 @@ class Receiving:
         """The newest images first, at most `limit`: those with an id below `before`, of one theme or of all."""
         return self._store.entries(before=2**63 - 1 if before is None else before, limit=limit, theme=theme)
 
+    def is_upload(self, path: str) -> bool:
+        """Whether a path of an entry is one of the index's own files, which go when it forgets them."""
+        return self._uploads.owns(path)
+
     def original(self, image: int) -> Original:
         """A file that holds an image as it was indexed, by its size and time. Raises NotIndexedError, FileGoneError."""
         files = self._store.files_of([self.entry(image).id])

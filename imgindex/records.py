@@ -71,7 +71,7 @@ class Entry:
     width: int  # pixels, upright
     height: int
     bytes: int
-    theme: int | None  # None: there was no run yet
+    theme: int | None  # None: there was no run yet, or it is not placed yet
     paths: tuple[str, ...]
 
 

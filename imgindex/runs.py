@@ -74,6 +74,12 @@ class Runs:
         """How many images each theme had in a run."""
         return dict(self._rows("SELECT theme, size FROM run_themes WHERE run = ?", [run]))
 
+    def count(self) -> int:
+        """How many themes of the newest run have images."""
+        sql = """SELECT count(*) FROM run_themes WHERE run = (SELECT max(id) FROM runs)
+            AND EXISTS (SELECT 1 FROM placements WHERE placements.theme = run_themes.theme)"""
+        return int(self._rows(sql)[0][0])
+
     def names(self) -> dict[int, str]:
         """Names that a person gave to themes."""
         return dict(self._rows("SELECT id, name FROM themes WHERE name IS NOT NULL"))

@@ -85,15 +85,15 @@ class Store:
 
     def entries(self, *, before: int, limit: int, theme: int | None) -> list[Entry]:
         """The newest images with an id below `before`, of one theme or of all."""
-        rows = self._rows(
-            """SELECT id, sha256, width, height, bytes, theme FROM images LEFT JOIN placements ON image = id
-            WHERE id < ?1 AND (?2 IS NULL OR theme = ?2) ORDER BY id DESC LIMIT ?3""",
-            [before, theme, limit],
-        )
-        paths: dict[int, list[str]] = {}
-        for file in self.files_of([row[0] for row in rows]):
-            paths.setdefault(file.image, []).append(file.path)
-        return [Entry(*(*row, tuple(paths[row[0]]))) for row in rows if row[0] in paths]
+        sql = """SELECT newest.*, path FROM (
+                SELECT id, sha256, width, height, bytes, theme FROM images LEFT JOIN placements ON image = id
+                WHERE id < ?1 AND (?2 IS NULL OR theme = ?2) AND EXISTS (SELECT 1 FROM files WHERE image = id)
+                ORDER BY id DESC LIMIT ?3
+            ) AS newest JOIN files ON image = newest.id ORDER BY newest.id DESC, path"""
+        paths: dict[tuple[Any, ...], list[str]] = {}
+        for *row, path in self._rows(sql, [before, theme, limit]):  # one query, so of one moment
+            paths.setdefault(tuple(row), []).append(path)
+        return [Entry(*(*row, tuple(held))) for row, held in paths.items()]
 
     def add_image(self, image: Image, vector: Floats, digest: bytes, description: bytes) -> int:
         """Record a content, its embedding and its local features; returns its id, also when another was faster."""

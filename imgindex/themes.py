@@ -2,6 +2,7 @@
 
 import math
 import time
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -30,6 +31,7 @@ ENOUGH, DRIFTED = 20, 0.1  # images that came since, and which share of them may
 SURE = 2.33  # standard deviations above that
 GROWN = 0.5  # images that came, as a share of the run's
 EVERY = "7d"
+LONGEST = 80  # letters of a name
 EMPTY = "The index is empty, so there is nothing to cluster; imgindex add FOLDER takes pictures in."
 _NONE: tuple[int, Space | None, Ids, Floats] = (0, None, np.empty(0, np.int64), np.empty((0, 0), np.float32))
 
@@ -163,10 +165,13 @@ class Themes:
             raise NotIndexedError(f"There is no theme {theme} now; imgindex clusters lists them.")
 
     def rename(self, theme: int, name: str | None) -> None:
-        """Name a theme of the last run; an empty name or None takes it back. Raises NotIndexedError."""
+        """Name a theme of the last run; an empty name or None takes it back. Raises NotIndexedError, UsageError."""
+        tidy = _tidy(name or "")
+        if len(tidy) > LONGEST:
+            raise UsageError(f"A name of {len(tidy)} letters is too long for a theme; {LONGEST} are enough.")
         with self._runs.transaction():
             self._known(theme)
-            self._runs.rename(theme, (name or "").encode("utf-8", "replace").decode().strip() or None)
+            self._runs.rename(theme, tidy or None)
 
     def problems(self) -> list[str]:
         """What is wrong, one sentence each."""
@@ -177,6 +182,12 @@ class Themes:
         """Place what has no theme."""
         with self._runs.transaction():
             self._place_rest()
+
+
+def _tidy(name: str) -> str:
+    """A name as valid UTF-8 on one line: control characters are spaces, and spaces in a row are one."""
+    valid = name.encode("utf-8", "replace").decode()
+    return " ".join("".join(" " if unicodedata.category(one) == "Cc" else one for one in valid).split())
 
 
 def _more_than_chance(images: int) -> float:

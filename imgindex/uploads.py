@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imgindex import files, formats
-from imgindex.errors import StorageError
+from imgindex.errors import StorageError, storage_error
 from imgindex.files import Found
 
 UPLOADS = "uploads"
@@ -90,7 +90,8 @@ class Uploads:
         try:
             yield
         except OSError as error:
-            raise StorageError(
+            raise storage_error(
+                error,
                 f"{self.folder} cannot be written ({files.reason(error)}); free some room or mend its disk, and send "
-                "the picture again."
+                "the picture again.",
             ) from error

@@ -61,7 +61,8 @@ def register(app: APIFlask) -> None:
     )
     app.session_interface = _Sessions()
     app.before_request(door.check)
-    app.context_processor(lambda: {"may_write": g.get("may_write", False), "signed_in": g.get("signed_in", False)})
+    names = ("let_in", "may_write", "signed_in")
+    app.context_processor(lambda: {name: g.get(name, False) for name in names})
     bp = Blueprint("access", __name__)
     bp.add_url_rule("/login", "login", door.show, methods=["GET"])
     bp.add_url_rule("/login", "enter", door.enter, methods=["POST"])
@@ -90,7 +91,7 @@ class Door:
     def check(self) -> AnyResponse | None:
         """None when the request may go on, else the refusal."""
         if not self._tokens:
-            g.may_write = _is_local()
+            g.let_in = g.may_write = _is_local()
             return None if g.may_write else problem(403, "Only this machine may ask, as the server has no token.")
         rule = request.url_rule.rule if request.url_rule else ""
         if rule in OPEN:
@@ -102,7 +103,7 @@ class Door:
             return found
         if found is None:
             return self._ask(wrong=secret is not None)
-        g.may_write, g.signed_in = found.role == "read-write", secret is None
+        g.let_in, g.may_write, g.signed_in = True, found.role == "read-write", secret is None
         if not g.may_write and request.method not in SAFE and (request.method, rule) not in READING:
             return problem(403, "This token is for reading only.", headers=_challenge("insufficient_scope"))
         return None

@@ -1,7 +1,9 @@
 """Work that outlasts a request: one run of the clustering at a time, watched by its id."""
 
 import logging
+import math
 import secrets
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -43,6 +45,7 @@ class Jobs:
         self._lock = Lock()
         self._thread = ThreadPoolExecutor(1, "imgindex-job")
         self._closing = False
+        self._failed = -math.inf
 
     def close(self) -> None:
         """End the one that runs at its next step; the last run's themes stay."""
@@ -71,13 +74,21 @@ class Jobs:
     def _run(self, job: str, clusters: int | None, why: str) -> None:
         try:
             run = self._index.recluster(clusters, why=why, progress=lambda done, total: self._put(job, done, total))
-        except (ImgindexError, _ClosingError) as error:
-            self._jobs[job] = replace(self._jobs[job], state="failed", reason=str(error))
+        except _ClosingError as error:
+            self._fail(job, str(error))
+        except ImgindexError as error:
+            log.error("recluster: %s", error)
+            self._fail(job, str(error))
         except Exception:
             log.exception("The recluster failed.")
-            self._jobs[job] = replace(self._jobs[job], state="failed", reason="It failed; the server's log says why.")
+            self._fail(job, "It failed; the server's log says why.")
         else:
+            self._failed = -math.inf
             self._jobs[job] = replace(self._jobs[job], state="done", run=run.id)
+
+    def _fail(self, job: str, reason: str) -> None:
+        self._failed = time.monotonic()
+        self._jobs[job] = replace(self._jobs[job], state="failed", reason=reason)
 
     def _put(self, job: str, done: int, total: int) -> None:
         if self._closing:
@@ -90,6 +101,10 @@ class Jobs:
             return self._jobs[job]
         except KeyError:
             raise NotIndexedError(f"There is no job {job} here; the server remembers its last {REMEMBERED}.") from None
+
+    def since_failure(self) -> float:
+        """Seconds since the last run failed; infinite when it did not."""
+        return time.monotonic() - self._failed
 
     def last(self) -> Job | None:
         """The one that was started last."""

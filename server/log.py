@@ -24,22 +24,48 @@ def register(app: APIFlask) -> None:
 
 def _begin(_app: Flask, **_: object) -> None:
     given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if _ID.fullmatch(given) else secrets.token_hex(8)
+    g.request_id = given if _ID.fullmatch(given) else new_id()
     g.started = time.perf_counter()
 
 
 def _end(response: Response) -> Response:
-    """JSON in ASCII escapes whatever is in a path; the query is left out, as it may hold what is private."""
     response.headers["X-Request-ID"] = g.request_id
+    write_line(
+        name=g.request_id,
+        client=request.remote_addr,
+        method=request.method,
+        path=request.path,
+        status=response.status_code,
+        seconds=time.perf_counter() - g.started,
+        size=response.content_length,
+    )
+    return response
+
+
+def new_id() -> str:
+    """A name for a request that has none."""
+    return secrets.token_hex(8)
+
+
+def write_line(
+    *,
+    name: str,
+    client: str | None,
+    method: str | None,
+    path: str | None,
+    status: int,
+    seconds: float,
+    size: int | None,
+) -> None:
+    """JSON in ASCII escapes whatever is in a path; the query is left out, as it may hold what is private."""
     line = {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "id": g.request_id,
-        "client": request.remote_addr,
-        "method": request.method,
-        "path": request.path,
-        "status": response.status_code,
-        "milliseconds": round(1000 * (time.perf_counter() - g.started), 1),
-        "bytes": response.content_length,
+        "id": name,
+        "client": client,
+        "method": method,
+        "path": path,
+        "status": status,
+        "milliseconds": round(1000 * seconds, 1),
+        "bytes": size,
     }
     log.info("%s", json.dumps(line))
-    return response

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from apiflask import APIFlask
 from flask import Blueprint, Flask, Response, g, request, request_started
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 
@@ -33,10 +33,20 @@ class Metrics:
             "imgindex_embedding_seconds", "Time of a batch in the model.", buckets=SECONDS, registry=self.registry
         )
 
+        self.sync = Gauge(
+            "imgindex_last_sync_timestamp_seconds",
+            "When the server last walked the added folders; 0: not since it started.",
+            registry=self.registry,
+        )
+
     def embedded(self, pictures: int, seconds: float) -> None:
         """Count a batch of the model."""
         self.pictures.inc(pictures)
         self.embedding.observe(seconds)
+
+    def synced(self) -> None:
+        """The added folders have been walked."""
+        self.sync.set_to_current_time()
 
 
 class Holdings:
@@ -63,9 +73,9 @@ class Holdings:
             yield GaugeMetricFamily(name, about, value=value)
 
 
-def register(app: APIFlask, metrics: Metrics | None = None) -> None:
+def register(app: APIFlask, metrics: Metrics) -> None:
     """Count an app's requests, refused ones as well, and show the figures."""
-    metrics = metrics or Metrics()
+    app.extensions["imgindex.metrics"] = metrics
     metrics.registry.register(Holdings(app.extensions["imgindex"]))
 
     def begin(_app: Flask, **_: object) -> None:

@@ -13,6 +13,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from imgindex import (
     BusyError,
+    DiskFullError,
     FileGoneError,
     ImgindexError,
     NotIndexedError,
@@ -34,7 +35,8 @@ STATUSES: tuple[tuple[type[ImgindexError], int], ...] = (
     (UnreadablePictureError, 422),
     (QueueFullError, 503),
     (WeightsError, 503),
-    (StorageError, 507),
+    (DiskFullError, 507),
+    (StorageError, 503),
 )
 SENTENCES = {
     400: "The request is not as it should be.",
@@ -102,8 +104,10 @@ def _imgindex(error: ImgindexError) -> Response:
     if status >= 500:
         log.error("%s", error)
     headers = {}
-    if isinstance(error, BusyError | QueueFullError):
-        headers["Retry-After"] = str(error.retry_after if isinstance(error, QueueFullError) else BUSY)
+    if isinstance(error, QueueFullError):
+        headers["Retry-After"] = str(error.retry_after)
+    elif isinstance(error, BusyError) or (isinstance(error, StorageError) and status == 503):
+        headers["Retry-After"] = str(BUSY)
     return problem(status, str(error), headers=headers)
 
 
@@ -146,7 +150,8 @@ def _flat(detail: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 
     for place, errors in detail.items():
         for name, text in walk(errors, ""):
-            yield {"in": str(place), "name": _utf8(name[:LONGEST]), "detail": _utf8(text[:LONGEST])}
+            field = name.partition(".")[0] if place == "files" else name  # parts of an upload share one name
+            yield {"in": str(place), "name": _utf8(field[:LONGEST]), "detail": _utf8(text[:LONGEST])}
 
 
 def _unknown(error: Exception) -> Response:

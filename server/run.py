@@ -1,11 +1,14 @@
 """Serve the app by waitress: threads in one process, and an end that loses nothing."""
 
+import ctypes
 import logging
 import signal
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
+from waitress import wasyncore
 from waitress.server import BaseWSGIServer, create_server
 
 from imgindex import UsageError, one_thread
@@ -13,26 +16,29 @@ from server.app import create_app
 from server.schedule import Schedule
 from server.service import Service
 from server.settings import LOOPBACK, Settings
-from server.wire import Channel
+from server.wire import Channel, GuardedChannel
 
-THREADS = 16  # requests that are worked on at once
+THREADS = 24  # requests that are worked on at once; server.room keeps uploads from taking all of them
 CONNECTIONS = 200
+M_ARENA_MAX = -8  # of malloc.h
 FORM = 1_000_000  # bytes around the files of an upload
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
+LOOK = 0.2  # seconds until a stop is noticed
 IDLE = 60  # seconds until a silent connection is closed
 
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait their turn is no news
 
 
 class Server:
-    """Listens from the start; `run` answers until `close`."""
+    """Listens from the start; `run` answers until `stop`, `close` ends it."""
 
     def __init__(self, app: Any, settings: Settings) -> None:
-        sockets: dict[int, Any] = {}
+        self._stopped = False
+        self._sockets: dict[int, Any] = {}
         try:
             self._server = create_server(
                 app,
-                map=sockets,
+                map=self._sockets,
                 host=settings.host,
                 port=settings.port,
                 threads=THREADS,
@@ -40,23 +46,30 @@ class Server:
                 channel_timeout=IDLE,
                 max_request_body_size=settings.body + FORM,  # what is a little too large, the app refuses in its words
                 ident=None,
+                **(_proxy(settings) if settings.proxy else {}),
             )
         except (OSError, ValueError) as error:
             raise UsageError(
                 f"{settings.host}:{settings.port} cannot be served ({error}); choose another --host or --port."
             ) from error
-        listening = [one for one in sockets.values() if isinstance(one, BaseWSGIServer)]
+        listening = [one for one in self._sockets.values() if isinstance(one, BaseWSGIServer)]
         for one in listening:
-            one.channel_class = Channel
+            one.channel_class = GuardedChannel if settings.token or settings.tokens else Channel
         name = "127.0.0.1" if settings.host in (*LOOPBACK, "0.0.0.0", "::") else settings.host
         self.address = f"http://{f'[{name}]' if ':' in name else name}:{listening[0].effective_port}"
 
     def run(self) -> None:
-        """Answer requests until `close`, or Ctrl-C."""
-        self._server.run()
+        """Answer requests until `stop`, or Ctrl-C."""
+        with suppress(KeyboardInterrupt):
+            while not self._stopped:
+                wasyncore.loop(timeout=LOOK, use_poll=True, map=self._sockets, count=1)
+
+    def stop(self) -> None:
+        """Let `run` return, in whichever thread it is."""
+        self._stopped = True
 
     def close(self) -> None:
-        """Stop listening, once nothing runs any more or after 5 seconds."""
+        """Close all connections, once nothing runs any more or after 5 seconds; `run` must have returned."""
         self._server.task_dispatcher.shutdown()
         self._server.close()
 
@@ -66,10 +79,11 @@ def serve(config: Mapping[str, Any], *, started: Callable[[str], None]) -> None:
 
     `config` is as for `create_app`. Raises UsageError when the port is taken or the host is not ours.
     """
+    _share_memory()
     app = create_app(config)
     service: Service = app.extensions["imgindex"]
     try:
-        schedule = Schedule(service)
+        schedule = Schedule(service, synced=app.extensions["imgindex.metrics"].synced)
         server = Server(app, service.settings)
     except BaseException:
         service.close()
@@ -86,6 +100,21 @@ def serve(config: Mapping[str, Any], *, started: Callable[[str], None]) -> None:
         server.close()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _proxy(settings: Settings) -> dict[str, Any]:
+    """What waitress is told of a proxy; at a loopback address, whoever calls is on this machine, by IPv6 as well."""
+    return {
+        "trusted_proxy": "*" if settings.host in LOOPBACK else "127.0.0.1",
+        "trusted_proxy_count": 1,
+        "trusted_proxy_headers": {"x-forwarded-for", "x-forwarded-proto"},
+    }
+
+
+def _share_memory() -> None:
+    """Without this, glibc gives each thread memory of its own, which others cannot use: a third more, and growing."""
+    with suppress(OSError, AttributeError):  # another libc
+        ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

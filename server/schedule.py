@@ -12,6 +12,7 @@ from server.service import Service
 log = logging.getLogger("imgindex.server")
 
 LOOK = 60  # seconds between two looks whether something is due
+RETRY = 600  # seconds from a recluster that failed, or found another process at it, to the next
 NEVER = "1970-01-01T00:00:00+00:00"
 
 
@@ -20,10 +21,12 @@ class _StoppedError(ImgindexError):
 
 
 class Schedule:
-    """One thread that looks every minute; whatever is due runs, one at a time."""
+    """One thread looks every minute: sync and report run in it one at a time, a recluster beside it as a job."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, synced: Callable[[], None] = lambda: None) -> None:
+        """`synced` is called when the added folders have been walked."""
         self._service = service
+        self._tell = synced
         self._synced = datetime.now(UTC)
         self._closing = False
         for schedule in filter(None, (service.settings.recluster, service.settings.report, service.settings.sync)):
@@ -42,7 +45,9 @@ class Schedule:
             self._scheduler.shutdown()
 
     def recluster(self) -> None:
-        """When the schedule or a drift asks for it."""
+        """When the schedule or a drift asks for it, but not right after one that failed."""
+        if self._service.jobs.since_failure() < RETRY:
+            return
         if why := self._service.index.due(self._service.settings.recluster):
             self._service.jobs.start_recluster(why=why)
 
@@ -60,6 +65,7 @@ class Schedule:
             self._synced = now
             added = self._service.index.sync(progress=self._go_on)
             self._service.index.prove(progress=self._go_on)
+            self._tell()
             log.info("sync: %d added, %d moved, %d failed", added.added, added.moved, len(added.failed))
 
     def _go_on(self, _done: int, _total: int) -> None:

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,6 @@ from flask import current_app
 from imgindex import (
     Clusters,
     Duplicates,
-    FileGoneError,
     ImageIndex,
     ImgindexError,
     Incoming,
@@ -60,7 +58,7 @@ class Service:
         self.batches = Batches(self.index, self._embedded)
         self.jobs = Jobs(self.index)
         self._snapshots = Snapshots(self.index.version)
-        self._thumbnail = lru_cache(THUMBNAILS)(self._make_thumbnail)
+        self._thumbnail = lru_cache(THUMBNAILS)(self.index.preview)
         self._unready: str | None = "The model is being loaded; try again in a moment."
         threading.Thread(target=self._load, name="imgindex-load", daemon=True).start()
 
@@ -125,8 +123,7 @@ class Service:
 
     def _uploaded(self, image: int, *, new: bool) -> Uploaded:
         entry = self.index.entry(image)
-        own = entry.sha256.hex()  # the name of what is uploaded
-        exact = tuple(path for path in entry.paths if Path(path).stem != own)
+        exact = tuple(path for path in entry.paths if not self.index.is_upload(path))
         return Uploaded(image, new, exact, tuple(self.index.copies_of(image)), entry.theme)
 
     def look(self, data: bytes) -> int | Floats:
@@ -162,13 +159,6 @@ class Service:
     def thumbnail(self, image: int) -> bytes:
         """A JPEG of at most 320 pixels a side. Raises NotIndexedError, FileGoneError."""
         return self._thumbnail(self.index.entry(image).id)
-
-    def _make_thumbnail(self, image: int) -> bytes:
-        copy = self.index.files_of([image]).get(image)
-        made = self.index.thumbnail(copy) if copy else None
-        if made is None:
-            raise FileGoneError(f"The file of image {image} is gone or has changed; imgindex sync looks for it again.")
-        return made
 
 
 def current() -> Service:

@@ -21,6 +21,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8787
     hosts: tuple[str, ...] = ()  # names by which clients may call it, beside its own
+    proxy: bool = False  # whether a proxy on this machine stands before it, and says who asks and how
     token: str | None = None  # one that may read and write
     tokens: Path | None = None  # a file of hashed ones
     body: int = 128_000_000  # bytes of a request, at most

@@ -18,7 +18,7 @@ Role = Literal["read-only", "read-write"]
 
 SHORTEST = 16  # characters of a token that a person thought of
 _GIVEN = re.compile(rf"[!-~]{{{SHORTEST},}}")
-_LINE = re.compile(r"(read-only|read-write)[ \t]+([0-9a-fA-F]{64})(?:[ \t]+(.*))?")
+_LINE = re.compile(r"(read-only|read-write)[ \t]+([0-9a-fA-F]{64})(?:[ \t]+.*)?")
 SHAPE = "read-only or read-write, a SHA-256 in hex, and perhaps a note"
 
 
@@ -28,7 +28,6 @@ class Token:
 
     digest: bytes
     role: Role
-    note: str = ""
 
 
 def new_token() -> str:
@@ -42,7 +41,7 @@ def given_token(secret: str) -> Token:
         raise UsageError(
             f"A token has {SHORTEST} or more visible ASCII characters and no spaces; imgindex token makes a good one."
         )
-    return Token(_digest(secret), "read-write", "given at the start")
+    return Token(_digest(secret), "read-write")
 
 
 def find_token(tokens: Iterable[Token], secret: str) -> Token | None:
@@ -63,8 +62,8 @@ def read_tokens(file: Path) -> tuple[Token, ...]:
         matched = _LINE.fullmatch(words)
         if not matched:
             raise UsageError(f"Line {number} of {printable(str(file))} is no token; a line is {SHAPE}.")
-        role, digest, note = matched.groups()
-        token = Token(bytes.fromhex(digest), "read-only" if role == "read-only" else "read-write", note or "")
+        role, digest = matched.groups()
+        token = Token(bytes.fromhex(digest), "read-only" if role == "read-only" else "read-write")
         if token.digest in tokens:
             raise UsageError(f"Line {number} of {printable(str(file))} repeats a token; keep one of the lines.")
         tokens[token.digest] = token

@@ -71,8 +71,9 @@ def serving(config: Mapping[str, Any]) -> Iterator[tuple[str, Service]]:
     try:
         yield server.address, service
     finally:
-        server.close()
+        server.stop()
         thread.join()
+        server.close()
         service.close()
 
 

@@ -338,7 +338,7 @@ def test_by_keyboard_alone(open_page):
 def test_no_page_scrolls_sideways_or_jumps(open_page, full, width):
     full.index.recluster(2)
     full.index.report()
-    full.index.rename_theme(1, "A-very-long-name-" * 5)
+    full.index.rename_theme(1, "A-very-long-name-" * 4)
     page = open_page(viewport={"width": width, "height": 740}, has_touch=width < 500)
     for path in paths(full):
         page.goto(path, wait_until="networkidle")

@@ -154,6 +154,45 @@ def test_decisions_outlive_everything(album, tmp_path):
             index.keep([tmp_path / "none.png"])
 
 
+def rockets(index: ImageIndex):
+    return next(g for g in index.duplicates().groups if any("rocket" in file.path for file in g.files))
+
+
+def test_a_later_choice_replaces_the_one_before_at_once(album, tmp_path, monkeypatch):
+    with ImageIndex(tmp_path / "index", embedder=Embedder()) as index:
+        index.add([album])
+        paths = [file.path for file in rockets(index).files]
+        for path in (paths[0], paths[-1], paths[1]):
+            index.keep([path], instead_of=paths)
+            assert index._evidence.keepers() == {path}
+            assert rockets(index).files[0].path == path
+        with pytest.raises(NotIndexedError):
+            index.keep([tmp_path / "none.png"], instead_of=paths)
+        monkeypatch.setattr(index._evidence, "put_keepers", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            index.keep([paths[0]], instead_of=paths)
+        assert index._evidence.keepers() == {paths[1]}
+        index.keep(paths, forget=True)
+        assert index._evidence.keepers() == set()
+
+
+def test_one_image_is_set_apart_from_others_or_from_none(album, tmp_path):
+    with ImageIndex(tmp_path / "index", embedder=Embedder()) as index:
+        index.add([album])
+        one, *others = (file.image for file in rockets(index).files)
+        index.call_different(others[:2])
+        index.set_apart(one, others)
+        told = {frozenset(pair) for pair in index._evidence.different()}
+        assert told == {frozenset(others[:2])} | {frozenset({one, other}) for other in others}
+        with pytest.raises(NotIndexedError):
+            index.set_apart(one, [others[0], 99], forget=True)
+        with pytest.raises(UsageError, match="at least two"):
+            index.set_apart(one, [])
+        assert {frozenset(pair) for pair in index._evidence.different()} == told
+        index.set_apart(one, others, forget=True)
+        assert {frozenset(pair) for pair in index._evidence.different()} == {frozenset(others[:2])}
+
+
 def test_no_original_is_needed(album, tmp_path, expected):
     pictures = shutil.copytree(album, tmp_path / "drive")
     with ImageIndex(tmp_path / "index", embedder=Embedder()) as index:

@@ -15,13 +15,14 @@ import pytest
 from imgindex import BusyError
 from server import create_app
 from server.jobs import Job
-from server.pages import library
+from server.pages import cleaning, library
 from server.tokens import add_token
 from tests.browsing import Embedder, write_album
 from tests.conftest import write_picture
 
 PAGES = ("/", "/duplicates", "/duplicates/alike", "/duplicates/plan", "/themes", "/report")
 HTMX = {"HX-Request": "true"}
+NO_NUMBERS = ("x", "-1", "2.5", "٣", "9" * 5_000)
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +123,15 @@ def test_all_pages_of_a_full_index(full):
         assert "HX-Request" in response.headers["Vary"]
         assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
         Page(response.text)
+
+
+def test_the_counts_of_the_header_compute_nothing(full, monkeypatch):
+    """Every page asks for them after every change."""
+    full.index.recluster(2)
+    monkeypatch.setattr(full.service, "duplicates", lambda: 1 / 0)
+    monkeypatch.setattr(full.service, "clusters", lambda: 1 / 0)
+    counts = re.findall(r'id="count-(\w+)"[^>]*>(\d+)<', full.get("/counts").text)
+    assert dict(counts) == {"library": "8", "themes": "2"}
 
 
 @pytest.mark.parametrize("path", ["/images/99", "/similar/99", "/duplicates/99", "/themes/99", "/themes/jobs/none"])
@@ -298,6 +308,28 @@ def test_not_a_duplicate_and_taking_it_back(full):
     assert full.client.post(f"/duplicates/{group.id}/different", data={"image": 99}).status_code == 409
 
 
+def test_made_up_ids_are_ignored(full):
+    ids = ["9" * 5_000, "-1", "1.5", "٣", "²", "x", ""]
+    text = full.get(f"/duplicates?undo={','.join(ids)}").text
+    assert "Take it back" not in text
+    assert inputs(full.get(f"/duplicates?undo={','.join([*ids, '1', '2'])}").text, "image")[:2] == ["1", "2"]
+    for some in (ids, [*ids, "1"], ["1", "1"], []):
+        response = full.client.post("/duplicates/different/back", data={"image": some})
+        assert response.status_code == 409
+        assert "load the page again" in response.text
+
+
+def test_one_picture_that_is_gone_takes_nothing_back(full):
+    group = group_of(full, "coffee")
+    images = list(dict.fromkeys(file.image for file in group.files))
+    full.client.post(f"/duplicates/{group.id}/different", data={"image": images[-1]})
+    told = full.index._evidence.different()
+    assert len(told) == len(images) - 1
+    response = full.client.post("/duplicates/different/back", data={"image": [images[-1], images[0], 99]})
+    assert response.status_code == 404
+    assert full.index._evidence.different() == told
+
+
 def test_the_pictures_of_the_weakest_pair_are_different(full):
     group = group_of(full, "chelsea")
     text = full.get(f"/duplicates/{group.id}?weakest=1").text
@@ -345,7 +377,17 @@ def test_reclustering_without_scripts(full):
     full.service.jobs._thread.submit(lambda: None).result()
     found = page(full, "/themes")
     assert "in 2 themes" in found.text
-    assert full.client.post("/themes/recluster", data={"clusters": "77"}).status_code == 400
+    for clusters, said in (
+        ("77", "ask for 1 to 8"),
+        ("0", "ask for 1 to 8"),
+        *((no, "not a whole") for no in NO_NUMBERS),
+    ):
+        refused = full.client.post("/themes/recluster", data={"clusters": clusters})
+        assert refused.status_code == 400
+        assert said in refused.text
+    assert full.client.post("/themes/recluster", data={"clusters": " "}).location == "/themes"
+    full.service.jobs._thread.submit(lambda: None).result()
+    assert [run.k for run in full.index.runs()][1:] == [2]
 
 
 @pytest.mark.parametrize(
@@ -382,6 +424,15 @@ def test_naming_a_theme(full):
         assert title in page(full, "/themes/1").text
 
 
+def test_a_name_that_is_too_long(full):
+    full.index.recluster(2)
+    response = full.client.post("/themes/1/name", data={"name": "x" * 81})
+    assert response.status_code == 400
+    assert "81 letters is too long" in response.text
+    full.client.post("/themes/1/name", data={"name": "cats\0\r\n"})
+    assert {theme.id: theme.name for theme in full.index.clusters().themes}[1] == "cats"
+
+
 def test_plots_are_pictures_that_are_kept(full):
     assert full.get("/themes/plots/curve.svg").status_code == 404
     full.index.recluster(2)
@@ -391,6 +442,13 @@ def test_plots_are_pictures_that_are_kept(full):
     again = full.get("/themes/plots/curve.svg", headers={"If-None-Match": first.headers["ETag"]})
     assert again.status_code == 304
     assert full.get("/themes/plots/other.svg").status_code == 404
+
+
+def test_a_long_plan_comes_in_parts(full, monkeypatch):
+    monkeypatch.setattr(cleaning, "PAGE", 2)
+    second = page(full, "/duplicates/plan?from=3")
+    assert "4 to 5 of 7" in second.text
+    assert {"/duplicates/plan?from=1", "/duplicates/plan?from=5"} <= set(second.links)
 
 
 def test_the_report_and_its_history(full):

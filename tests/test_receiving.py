@@ -3,6 +3,7 @@
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,9 @@ def test_removing_an_upload_deletes_its_file_only(index, photos, tmp_path):
 def test_an_upload_and_a_file_with_the_same_bytes_are_one_image(index, tmp_path):
     (image,) = keep(index, picture(tmp_path, 1))
     index.add([tmp_path / "1.png"])
-    assert len(index.entry(image).paths) == 2
+    assert {path: index.is_upload(path) for path in index.entry(image).paths} == {
+        str(tmp_path / "1.png"): False, str(index.folder / "uploads" / f"{index.entry(image).sha256.hex()}.png"): True,
+    }  # fmt: skip
     index.remove([image])
     assert (tmp_path / "1.png").exists()
 
@@ -119,6 +122,29 @@ def test_entries_come_newest_first_page_by_page(index, photos):
     for image in (0, -1, 6, 2**63 - 1, 2**70):
         with pytest.raises(NotIndexedError):
             index.entry(image)
+
+
+def test_a_page_of_entries_is_of_one_moment(index, photos, monkeypatch):
+    """Another process may remove what is on it."""
+    odd = os.fsencode(photos) + b"/\xff.png"
+    os.link(photos / "4.png", odd)
+    index.add([photos])
+    rows = index._store._rows
+
+    def removing(*query):
+        found = rows(*query)
+        with ImageIndex(index.folder, embedder=FakeEmbedder()) as other:
+            if other.counts().images == 5:
+                other.remove([4])
+        return found
+
+    monkeypatch.setattr(index._store, "_rows", removing)
+    entries = index.entries(limit=3)
+    assert [entry.id for entry in entries] == [5, 4, 3]
+    assert entries[0].paths == (str(photos / "4.png"), os.fsdecode(odd))
+    monkeypatch.undo()
+    index._store._write("DELETE FROM files WHERE image = 3", [()])  # a damaged one does not shorten it
+    assert [entry.id for entry in index.entries(limit=3)] == [5, 2, 1]
 
 
 def test_an_original_is_what_was_indexed(index, tmp_path):
@@ -165,6 +191,22 @@ def test_a_thumbnail_has_the_pictures_shape(index, tmp_path):
     assert shown.shape == (80, 320, 3)
     cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((51, 200, 3), np.uint8))
     assert index.thumbnail(copy) is None
+
+
+def test_a_preview_is_of_any_file_that_is_as_indexed(index, tmp_path):
+    one, two = write_picture(tmp_path / "1.png", 1), write_picture(tmp_path / "2.png", 1)
+    index.add([one, two])
+    before = index.preview(1)
+    write_picture(one, 2)
+    assert index.preview(1) == before == index.thumbnail(replace(index.files_of([1])[1], path=str(two)))
+    one.unlink()
+    assert index.preview(1) == before
+    two.unlink()
+    with pytest.raises(FileGoneError, match="No file of image 1 is as it was indexed"):
+        index.preview(1)
+    for image in (2, 2**70):
+        with pytest.raises(NotIndexedError):
+            index.preview(image)
 
 
 def test_many_threads_share_an_index(index, tmp_path):

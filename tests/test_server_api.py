@@ -245,7 +245,7 @@ def test_a_file_is_served_as_it_is(client):
     assert answer.headers["ETag"] == f'"{image["sha256"]}"'
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Content-Disposition"] == f"inline; filename=image-{image['id']}.png"
-    assert answer.headers["Cache-Control"] == "private, max-age=86400"
+    assert answer.headers["Cache-Control"] == "private, no-cache"
     assert client.get(url, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
     assert client.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
     part = client.get(url, headers={"Range": "bytes=1-3"})
@@ -485,6 +485,34 @@ def test_calling_pictures_different_and_taking_it_back(client, group):
     assert {file["path"] for file in again["files"]} == {file["path"] for file in group["files"]}
 
 
+def test_a_choice_is_taken_back_by_its_path_when_its_group_is_gone(client, group, index):
+    chosen = group["files"][1]
+    decide(client, group["id"], decision="keep", path=chosen["path"])
+    (then,) = decide(client, 10**6, decision="keep", path=chosen["path"], forget=True).json["groups"]
+    assert then["files"][0]["path"] == group["files"][0]["path"]
+    decide(client, group["id"], decision="keep", path=chosen["path"])
+    index.remove(sorted({file["image"] for file in group["files"]}))
+    answer = decide(client, group["id"], decision="keep", path=chosen["path"], forget=True)
+    assert (answer.status_code, answer.json["groups"]) == (200, [])
+    refused(decide(client, 1, decision="keep", path="\ud800", forget=True), 400)
+
+
+def test_a_decision_is_of_few_images(client, group):
+    assert "50" in refused(decide(client, group["id"], decision="different", images=list(range(1, 52))), 422)
+    refused(decide(client, group["id"], decision="different", images=list(range(1, 51))), 400)
+
+
+def test_nothing_is_known_of_an_image_that_is_not_there(client):
+    refused(client.get(f"{V1}/images/99", headers={"If-None-Match": "*"}), 404)
+    assert client.get(f"{V1}/images", headers={"If-None-Match": "*"}).status_code == 200
+
+
+def test_a_part_that_is_no_file_goes_by_the_name_of_its_field(client):
+    answer = client.post(f"{V1}/images", data={"file": ["", "text"]}, content_type="multipart/form-data")
+    refused(answer, 422)
+    assert {error["name"] for error in answer.json["errors"]} == {"file"}
+
+
 def test_decisions_that_cannot_be(client, group):
     image = group["files"][0]["image"]
     for body in (
@@ -546,13 +574,15 @@ def test_an_answer_that_the_client_has_is_not_sent_again(client, path):
 # The server itself
 
 
-def test_health_and_readiness(client, app, monkeypatch):
+def test_health_and_readiness(client, app, monkeypatch, caplog):
     assert client.get("/health").json == {"status": "ok"}
     monkeypatch.setattr(app.extensions["imgindex"], "ready", lambda: None)
     assert client.get("/ready").json == {"status": "ready"}
-    monkeypatch.setattr(app.extensions["imgindex"], "ready", lambda: "The model is being loaded.")
+    monkeypatch.setattr(app.extensions["imgindex"], "ready", lambda: "/secret/weights cannot be read.")
     answer = client.get("/ready")
-    assert refused(answer, 503) == "The model is being loaded."
+    assert refused(answer, 503) == "The model is not loaded yet; if this lasts, the server's log says why."
+    client.get("/ready")
+    assert caplog.messages.count("/secret/weights cannot be read.") == 1
     assert int(answer.headers["Retry-After"]) > 0
 
 

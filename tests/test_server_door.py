@@ -118,6 +118,22 @@ def test_the_pages_to_sign_in_and_of_problems(writing, app):
     assert "There is nothing at this address." in answer.text
 
 
+def test_who_has_no_token_reads_nothing_of_the_index(writing, app):
+    client = app.test_client()
+    client.post("/login", data={"token": writing})
+    client.get("/counts")
+    inside = client.get("/nowhere", headers=BROWSER).text
+    assert "count-library" in inside
+    stranger = app.test_client()
+    for path in ("/static/nowhere", "/ready"):
+        page = stranger.get(path, headers=BROWSER)
+        if page.status_code == 200:
+            continue  # the model was quick
+        assert page.mimetype == "text/html"
+        assert "count" not in page.text
+        assert "<nav" not in page.text
+
+
 def test_without_a_token_only_for_this_machine(tmp_path):
     with pytest.raises(UsageError, match="Other machines can reach"):
         create_app({"INDEX": tmp_path / "index", "EMBEDDER": FakeEmbedder(), "HOST": "0.0.0.0"})
@@ -125,8 +141,14 @@ def test_without_a_token_only_for_this_machine(tmp_path):
 
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory):
+    """Bytes to a real server with tokens, and what comes back until it is silent."""
+    with asking(guarded(tmp_path_factory.mktemp("wire"))) as ask:
+        yield ask
+
+
+@contextlib.contextmanager
+def asking(app):
     """Bytes to a real server, and what comes back until it is silent."""
-    app = guarded(tmp_path_factory.mktemp("wire"))
     server = Server(app, app.extensions["imgindex"].settings)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -143,13 +165,18 @@ def ask(tmp_path_factory):
         return b"".join(parts)
 
     yield ask
+    server.stop()
+    thread.join()
     server.close()
-    thread.join(5)
     app.extensions["imgindex"].close()
 
 
 def status(answer):
     return [int(code) for code in re.findall(rb"HTTP/1\.[01] (\d{3})", answer)]
+
+
+UPLOAD = b"POST /api/v1/images HTTP/1.1\r\nHost: localhost\r\n"
+LOGIN = b"POST /login HTTP/1.1\r\nHost: localhost\r\n"
 
 
 class TestWire:
@@ -173,11 +200,18 @@ class TestWire:
             (b"POST /api/v1/images HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999999\r\n\r\n", [413]),
             (b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", [400]),
             (b"nonsense\r\n\r\n", [400]),
+            (UPLOAD + b"Content-Length: 10001\r\n\r\n", [401]),
+            (LOGIN + b"Content-Length: 10001\r\nExpect: 100-continue\r\n\r\n", [401]),
+            (LOGIN + b"Content-Length: 10001\r\nCookie: a=b\r\n\r\n", []),
+            (UPLOAD + b"Content-Length: 10001\r\nAuthorization: Bearer x\r\n\r\n", []),
+            (UPLOAD + b"Transfer-Encoding: chunked\r\n\r\n4000\r\n" + b"x" * 12_000, [401]),
         ],
     )  # fmt: skip
     def test_requests(self, ask, request_, expected):
         answer = ask(request_)
         assert status(answer) == expected
+        if not expected:  # the server waits for the body
+            return
         head, _, body = answer.partition(b"\r\n\r\n")
         assert b"waitress" not in answer
         assert b"Traceback" not in answer
@@ -195,9 +229,46 @@ class TestWire:
         )
         assert status(answer) in ([401, 401], [400], [401])  # whatever it is taken for, nothing is let in
 
+    def test_a_body_without_a_token_ends_the_connection(self, ask):
+        inside = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        answer = ask(b"POST /api/v1/images HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000\r\n\r\n" + inside)
+        assert status(answer) == [401]
+        assert b"Connection: close" in answer
+        assert b"www-authenticate: bearer" in answer.lower()
+
     def test_a_proxy_is_not_believed(self, ask):
         answer = ask(
             b"GET /health HTTP/1.1\r\nHost: evil.example\r\nX-Forwarded-Host: localhost\r\n"
             b"Forwarded: host=localhost\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: https\r\n\r\n"
         )
         assert status(answer) == [400]
+
+
+PROXIED = b"Host: localhost\r\nX-Forwarded-For: 10.0.0.9, %s\r\nX-Forwarded-Proto: https\r\n"
+
+
+class TestBehindAProxy:
+    @pytest.mark.parametrize(("address", "expected"), [(b"192.0.2.1", 403), (b"2001:db8::1", 403), (b"127.0.0.1", 200)])
+    def test_an_open_server_is_for_this_machine_only(self, tmp_path, address, expected):
+        with asking(create_app({"INDEX": tmp_path, "EMBEDDER": FakeEmbedder(), "PORT": 0, "PROXY": True})) as ask:
+            answer = ask(b"GET /api/v1/images HTTP/1.1\r\n" + PROXIED % address + b"\r\n")
+        assert status(answer) == [expected]
+
+    def test_cookies_are_secure_and_addresses_true(self, tmp_path, caplog):
+        token = add_token(tmp_path / "tokens", read_only=False)
+        config = {"INDEX": tmp_path, "EMBEDDER": FakeEmbedder(), "PORT": 0, "TOKENS": tmp_path / "tokens"}
+        body = b"token=" + token.encode()
+        request = (
+            b"POST /login HTTP/1.1\r\n"
+            + PROXIED % b"192.0.2.1"
+            + b"Content-Type: application/x-www-form-urlencoded\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body) + body
+        )
+        for proxy in (True, False):
+            caplog.clear()
+            with asking(create_app({**config, "PROXY": proxy})) as ask:
+                answer = ask(request)
+            assert status(answer) == [303]
+            assert (b"Secure;" in answer) is proxy
+            assert caplog.records[-1].name == "imgindex.server.requests"
+            assert json.loads(caplog.messages[-1])["client"] == ("192.0.2.1" if proxy else "127.0.0.1")

@@ -111,6 +111,9 @@ class TestMetrics:
         assert (seen["imgindex_images",], seen["imgindex_files",], seen["imgindex_waiting",]) == (5, 5, 0)
         assert seen["imgindex_last_recluster_timestamp_seconds",] == 0
         assert seen["imgindex_last_report_timestamp_seconds",] == 0
+        assert seen["imgindex_last_sync_timestamp_seconds",] == 0
+        app.extensions["imgindex.metrics"].synced()
+        assert figures()["imgindex_last_sync_timestamp_seconds",] > 1.7e9
         assert seen["process_resident_memory_bytes",] > 0
         app.extensions["imgindex"].index.recluster(2)
         app.extensions["imgindex"].index.report()

@@ -109,7 +109,8 @@ def check(answer, status, detail=None):
         ("UnreadablePictureError", 422),
         ("BusyError", 409),
         ("WeightsError", 503),
-        ("StorageError", 507),
+        ("DiskFullError", 507),
+        ("StorageError", 503),
         ("IndexFormatError", 500),
         ("ModelMismatchError", 500),
         ("ImgindexError", 500),
@@ -118,7 +119,7 @@ def check(answer, status, detail=None):
 def test_errors_of_the_library(failing, kind, status, caplog):
     answer = failing(getattr(imgindex, kind)("Image 7 is such and such."))
     check(answer, status, "Image 7 is such and such.")
-    assert answer.headers.get("Retry-After") == ("10" if kind == "BusyError" else None)
+    assert answer.headers.get("Retry-After") == ("10" if kind in ("BusyError", "StorageError") else None)
     assert [record.message for record in caplog.records] == (["Image 7 is such and such."] if status >= 500 else [])
 
 

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -128,13 +129,42 @@ def test_who_reads_does_not_wait_for_uploads(tmp_path):
 
 
 def test_what_is_no_http_is_answered_as_a_problem(tmp_path):
-    with served(tmp_path / "index") as (_, port):
-        for request, status in (
-            (b"nonsense\r\n\r\n", 400),
-            (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 300_000 + b"\r\n\r\n", 431),
-            (b"POST /api/v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n", 413),
-            (b"POST /api/v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -5\r\n\r\n", 400),
-            (b"POST /api/v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+    command = [PROGRAM, "serve", "--port", "0", "--index", tmp_path / "index"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        port = int(server.stderr.readline().split(",")[0].rsplit(":", 1)[1])
+        for request, status, method, path, words in (
+            (b"nonsense\r\n\r\n", 400, None, None, "no request"),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 300_000 + b"\r\n\r\n", 431, None, None, "headers"),
+            (
+                b"POST /api/v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n",
+                413,
+                "POST",
+                "/api/v1/images",
+                "larger",
+            ),
+            (
+                b"POST /api/v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -5\r\n\r\n",
+                400,
+                "POST",
+                "/api/v1/images",
+                "no request",
+            ),
+            (
+                b"POST /api/v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+                400,
+                "POST",
+                "/api/v1/images",
+                "no request",
+            ),
+            (
+                b"POST /a%C3%A4 HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+                501,
+                "POST",
+                "/aä",
+                "Transfer-Encoding",
+            ),
         ):
             with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
                 client.sendall(request)
@@ -143,5 +173,11 @@ def test_what_is_no_http_is_answered_as_a_problem(tmp_path):
                 problem = json.loads(answer.read())
             assert (answer.status, problem["status"]) == (status, status), request[:50]
             assert answer.headers["Content-Type"] == "application/problem+json"
-            assert problem["detail"]
+            assert words in problem["detail"]
+            assert re.fullmatch(r"[A-Z].*[a-z]\.", problem["detail"])
+            line = json.loads(server.stdout.readline())
+            assert set(line) == {"time", "id", "client", "method", "path", "status", "milliseconds", "bytes"}
+            assert (line["client"], line["status"], line["id"]) == ("127.0.0.1", status, answer.headers["X-Request-ID"])
+            assert (line["method"], line["path"]) == (method, path)
         assert get(port, "/health")[0] == 200
+        server.kill()

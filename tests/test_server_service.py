@@ -141,7 +141,7 @@ def test_a_thumbnail_is_made_once_and_goes_with_its_image(service, tmp_path, mon
     service.upload(pictures(tmp_path, 1))
     first = service.thumbnail(1)
     assert first[:3] == b"\xff\xd8\xff"
-    monkeypatch.setattr(service.index, "thumbnail", lambda _: 1 / 0)
+    monkeypatch.setattr(service.index, "preview", lambda _: 1 / 0)
     assert service.thumbnail(1) is first
     service.forget(1)
     with pytest.raises(Exception, match="no image 1"):
@@ -169,7 +169,7 @@ def test_a_run_is_watched_and_runs_alone(service, tmp_path, monkeypatch):
     assert service.clusters().run.k == 3
 
 
-def test_a_run_beside_the_command_line_fails_in_a_sentence(service, tmp_path):
+def test_a_run_beside_the_command_line_fails_in_a_sentence(service, tmp_path, caplog):
     service.upload(pictures(tmp_path, *range(12)))
     from imgindex.database import alone
 
@@ -177,6 +177,7 @@ def test_a_run_beside_the_command_line_fails_in_a_sentence(service, tmp_path):
         job = service.jobs.start_recluster()
         wait(lambda: service.jobs.get(job.id).state == "failed")
     assert service.jobs.get(job.id).reason == "Another recluster of this index is running; wait for it to end."
+    assert caplog.messages == [f"recluster: {service.jobs.get(job.id).reason}"]
 
 
 def test_closing_ends_a_run_at_its_next_step(service, tmp_path, monkeypatch):
@@ -218,6 +219,26 @@ def test_reclustering_runs_when_it_is_due_only(service, tmp_path):
     assert service.jobs.last().id == first.id
 
 
+def test_after_a_recluster_that_failed_the_schedule_waits(service, tmp_path, monkeypatch):
+    from imgindex.database import alone
+
+    service.upload(pictures(tmp_path, *range(12)))
+    schedule = Schedule(service)
+    with alone(tmp_path / "index" / "recluster.lock"):
+        schedule.recluster()
+        first = service.jobs.last()
+        wait(lambda: service.jobs.get(first.id).state == "failed")
+        schedule.recluster()
+        assert service.jobs.last().id == first.id
+    schedule.recluster()
+    assert service.jobs.last().id == first.id
+    monkeypatch.setattr("server.schedule.RETRY", 0)
+    schedule.recluster()
+    assert service.jobs.last().id != first.id
+    wait(lambda: service.jobs.last().state == "done")
+    assert service.jobs.since_failure() == float("inf")
+
+
 def test_a_report_is_kept_when_it_is_due_only(service, tmp_path, monkeypatch):
     schedule = Schedule(service)
     schedule.report()
@@ -244,13 +265,14 @@ class _Clock:
 def test_added_folders_are_walked_on_a_schedule(tmp_path, embedder, photos):
     service = serve(tmp_path, embedder, sync="1m")
     service.index.add([photos])
-    schedule = Schedule(service)
+    synced: list[bool] = []
+    schedule = Schedule(service, synced=lambda: synced.append(True))
     write_picture(photos / "new.png", 99)
     schedule.sync()
-    assert service.index.counts().images == 5
+    assert (service.index.counts().images, synced) == (5, [])
     schedule._synced -= timedelta(minutes=1)
     schedule.sync()
-    assert service.index.counts().images == 6
+    assert (service.index.counts().images, synced) == (6, [True])
     service.close()
 
 

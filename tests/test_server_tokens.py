@@ -24,7 +24,7 @@ def test_made_and_found_again(tmp_path):
     assert file.stat().st_mode & 0o777 == 0o600
     assert reading not in file.read_text()
     tokens = read_tokens(file)
-    assert find_token(tokens, reading) == Token(hashlib.sha256(reading.encode()).digest(), "read-only", "the wall")
+    assert find_token(tokens, reading) == Token(hashlib.sha256(reading.encode()).digest(), "read-only")
     assert find_token(tokens, writing).role == "read-write"
     for wrong in ("", "wrong", reading + " ", reading[:-1], HASH):
         assert find_token(tokens, wrong) is None
@@ -38,8 +38,8 @@ def test_new_ones_differ():
 def test_lines(tmp_path):
     text = f"\ufeff# ours\n\n  read-only  {HASH.upper()}\tAnna's phone  # 2\r\nread-write {'0' * 64}"
     one, other = read_tokens(write(tmp_path, text))
-    assert (one.digest.hex(), one.role, one.note) == (HASH, "read-only", "Anna's phone  # 2")
-    assert (other.role, other.note) == ("read-write", "")
+    assert (one.digest.hex(), one.role) == (HASH, "read-only")
+    assert other.role == "read-write"
     secret = add_token(tmp_path / "tokens", read_only=True)  # the last line had no end
     assert len(read_tokens(tmp_path / "tokens")) == 3
     assert find_token(read_tokens(tmp_path / "tokens"), secret)

@@ -26,7 +26,8 @@ def answer(payload: Any, status: int = 200, **headers: str) -> Response:
 def unless_known(make: Callable[[], Response]) -> Response:
     """What `make` answers, with an ETag that lasts as long as the index stays as it is; 304 to who sends that."""
     tag = hashlib.sha256(f"{current().etag()} {request.full_path}".encode("utf-8", "replace")).hexdigest()[:32]
-    known = request.if_none_match.contains_weak(tag)
+    sent = request.if_none_match
+    known = not sent.star_tag and sent.contains_weak(tag)  # * is true of what is there only
     response = Response(status=304) if known else make()
     response.set_etag(tag, weak=True)
     response.headers["Cache-Control"] = "private, no-cache"

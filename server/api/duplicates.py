@@ -66,9 +66,10 @@ def decide(group: int, json_data: dict[str, Any]) -> Response:
     index, forget = current().index, json_data["forget"]
     if json_data["decision"] == "keep":
         images, paths = _kept(group, json_data)
-        if not forget:  # of two chosen ones the better would win, not the newer choice
-            index.keep([copy.path for copy in _group(group).files], forget=True)
-        index.keep(paths, forget=forget)
+        if forget:
+            index.keep(paths, forget=True)
+        else:
+            index.keep(paths, instead_of=[copy.path for copy in _group(group).files])
     else:
         images = set(json_data["images"])
         if not forget and (strange := images - {copy.image for copy in _group(group).files}):
@@ -83,11 +84,23 @@ def _kept(group: int, decision: dict[str, Any]) -> tuple[set[int], list[str]]:
     if decision["forget"] and "image" in decision:
         entry = current().index.entry(decision["image"])
         return {entry.id}, list(entry.paths)
+    if decision["forget"]:
+        path = decision["path"]
+        found = [copy for one in current().duplicates().groups for copy in one.files if utf8(copy.path) == path]
+        return {copy.image for copy in found}, [copy.path for copy in found] or [_encodable(path)]
     for copy in _group(group).files:
         if copy.image == decision.get("image") or utf8(copy.path) == decision.get("path"):
             return {copy.image}, [copy.path]
     named = f"Image {decision['image']}" if "image" in decision else decision["path"]
     raise UsageError(f"{named} is not in group {group}.")
+
+
+def _encodable(path: str) -> str:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise UsageError("The path is no text; send it as /api/v1/duplicates has it.") from None
+    return path
 
 
 def _group(number: int) -> Group:

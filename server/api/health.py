@@ -1,12 +1,19 @@
 """Whether the server lives, and whether it can take pictures."""
 
+import logging
+
 from apiflask import APIBlueprint
-from flask import Response
+from flask import Response, current_app
 
 from server.api.answers import answer
 from server.api.schemas import health as schemas
 from server.problems import problem
 from server.service import current
+
+log = logging.getLogger("imgindex.server")
+
+UNREADY = "The model is not loaded yet; if this lasts, the server's log says why."
+LOGGED = "imgindex.unready"
 
 bp = APIBlueprint("api_health", __name__, tag="Health")
 
@@ -25,4 +32,9 @@ def health() -> Response:
 def ready() -> Response:
     """The model is loaded."""
     reason = current().ready()
-    return problem(503, reason, headers={"Retry-After": "5"}) if reason else answer({"status": "ready"})
+    if not reason:
+        return answer({"status": "ready"})
+    if current_app.extensions.get(LOGGED) != reason:  # it may name a folder, and anybody may ask here
+        current_app.extensions[LOGGED] = reason
+        log.warning("%s", reason)
+    return problem(503, UNREADY, headers={"Retry-After": "5"})

@@ -12,6 +12,7 @@ from werkzeug.exceptions import BadRequest
 from server.api.cursors import LONGEST
 
 LARGEST_ID = 2**63 - 1
+MOST_DIFFERENT = 50  # images of a decision, as each pair of them is remembered
 SEND_FILES = "Send pictures as multipart/form-data, each in a field named file."
 SEND_A_FILE = "Send one picture as multipart/form-data, in a field named file."
 
@@ -136,7 +137,7 @@ class Decision(Body):
     decision = fields.String(required=True, validate=OneOf(["keep", "different"]))
     path = fields.String(validate=Length(1, 4096))
     image = _id(strict=True)
-    images = fields.List(_id(strict=True), validate=Length(2, 1000))
+    images = fields.List(_id(strict=True), validate=Length(2, MOST_DIFFERENT))
     forget = Flag(load_default=False)
 
     @validates_schema
@@ -165,6 +166,6 @@ DECISIONS = {  # what `_matches` demands, in JSON Schema
     "oneOf": [
         _choice("keep", "image", _ID),
         _choice("keep", "path", {"type": "string", "minLength": 1, "maxLength": 4096}),
-        _choice("different", "images", {"type": "array", "items": _ID, "minItems": 2, "maxItems": 1000}),
+        _choice("different", "images", {"type": "array", "items": _ID, "minItems": 2, "maxItems": MOST_DIFFERENT}),
     ],
 }

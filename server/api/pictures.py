@@ -14,7 +14,6 @@ RASTER = {
     "image/x-portable-anymap": "pnm",
 }  # fmt: skip
 BYTES = "application/octet-stream"
-DAY = 86_400  # seconds; the bytes of an id never change, but who may see them does
 
 bp = APIBlueprint("api_pictures", __name__, url_prefix="/api/v1/images", tag="Images")
 _BINARY = FileSchema(type="string", format="binary")
@@ -59,8 +58,8 @@ def thumbnail(image: int) -> Response:
 
 
 def _guarded(response: Response, name: str) -> Response:
-    """Shown in place under a name of ours, kept by the client alone, never taken for another type."""
+    """Shown in place under a name of ours, never taken for another type, nor seen by who has signed out."""
     response.headers["Content-Disposition"] = f"inline; filename={name}"
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Cache-Control"] = f"private, max-age={DAY}"
+    response.headers["Cache-Control"] = "private, no-cache"
     return response

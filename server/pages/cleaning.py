@@ -54,6 +54,7 @@ def _shown(plan: Plan, reason: str | None = None) -> str:
         plan=plan,
         steps=plan.steps[start : start + PAGE],
         start=start,
+        page=PAGE,
         further=start + PAGE if len(plan.steps) > start + PAGE else None,
         freed=sum(step.bytes for step in plan.steps),
         fingerprint=fingerprint(plan),

@@ -9,8 +9,9 @@ from werkzeug.exceptions import Conflict, NotFound
 from werkzeug.wrappers import Response
 
 from imgindex import Copy, Group
+from imgindex.pages import by_image
 from imgindex.report import LOOSE, duplicates_sentences, held_by
-from server.pages.frame import changed, partly, whole
+from server.pages.frame import changed, numbers, partly, whole
 from server.pages.library import view
 from server.pages.overlay import overlay
 from server.service import current
@@ -33,7 +34,7 @@ def duplicates() -> str:
         duplicates=found,
         groups=found.groups[start : start + PAGE],
         further=start + PAGE if len(found.groups) > start + PAGE else None,
-        undo=[int(image) for image in request.args.get("undo", "").split(",")[:UNDONE] if image.isdecimal()],
+        undo=numbers(request.args.get("undo", "").split(",")[:UNDONE]),
         **_words(),
     )
 
@@ -76,14 +77,6 @@ def _words() -> dict[str, Any]:
     return {"held_by": held_by, "loose": LOOSE, "by_image": by_image, "token": token, "card": CARD}
 
 
-def by_image(group: Group) -> list[list[Copy]]:
-    """The files of each picture; the one to keep is the very first."""
-    pictures: dict[int, list[Copy]] = {}
-    for copy in group.files:
-        pictures.setdefault(copy.image, []).append(copy)
-    return list(pictures.values())
-
-
 def token(copy: Copy) -> str:
     """What a form names a file by, so that no path ever comes from a client."""
     return hashlib.sha256(os.fsencode(copy.path)).hexdigest()
@@ -102,10 +95,11 @@ def keep(number: int) -> Response | str:
     group, back = _group(number), "back" in request.form
     for copy in group.files:
         if token(copy) == request.form.get("file"):
-            index = current().index
-            index.keep([other.path for other in group.files], forget=True)  # of two chosen ones the better would win
-            if not back:
-                index.keep([copy.path])
+            index, paths = current().index, [other.path for other in group.files]
+            if back:
+                index.keep(paths, forget=True)
+            else:
+                index.keep([copy.path], instead_of=paths)
             return _decided(number, "keep-back" if back else "keep")
     raise Conflict("That file is no longer in this group; load the page again.")
 
@@ -113,7 +107,7 @@ def keep(number: int) -> Response | str:
 @pages.post("/duplicates/<int:number>/different")
 def different(number: int) -> Response | str:
     """A picture shows something else than all others of its group; or the two of the weakest pair do."""
-    group, image, index = _group(number), whole("image"), current().index
+    group, image = _group(number), whole("image")
     images = {copy.image for copy in group.files}
     if "weakest" in request.form and group.weakest:
         image, others = group.weakest.a, [group.weakest.b]
@@ -121,17 +115,17 @@ def different(number: int) -> Response | str:
         others = sorted(images - {image})
     if image is None or image not in images or not others:
         raise Conflict("That picture is no longer in this group; load the page again.")
-    for other in others:
-        index.call_different([image, other])
+    current().index.set_apart(image, others)
     return _decided(number, "different", [image, *others])
 
 
 @pages.post("/duplicates/different/back")
 def different_back() -> Response:
     """Take back that the first of these images differs from the others."""
-    first, *others = [int(image) for image in request.form.getlist("image") if image.isdecimal()] or [0]
-    for other in others:
-        current().index.call_different([first, other], forget=True)
+    images = list(dict.fromkeys(numbers(request.form.getlist("image"))))
+    if len(images) < 2:
+        raise Conflict("No two pictures are named whose difference could be taken back; load the page again.")
+    current().index.set_apart(images[0], images[1:], forget=True)
     return redirect(url_for("duplicates.duplicates", said="different-back"), 303)
 
 

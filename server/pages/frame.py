@@ -2,11 +2,12 @@
 
 import os
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, make_response, render_template, request
-from markupsafe import Markup
 
+from imgindex.pages import wrapping
 from imgindex.report import counted, human, percent, printable, when
 from server.service import current
 
@@ -15,6 +16,7 @@ pages = Blueprint("frame", __name__)
 LAST = "imgindex.counts"
 OURS = ("frame", "library", "duplicates", "cleaning", "themes", "report")
 SHA256 = re.compile("[0-9a-f]{64}")
+NUMBER = re.compile("[0-9]{1,18}")  # fits what the index counts with
 LARGEST = 2**63 - 1  # as far as the index counts
 NOTICES = {  # what a page says after a redirect
     "forgotten": "The picture is forgotten.",
@@ -31,7 +33,7 @@ NOTICES = {  # what a page says after a redirect
 def register(app: Flask) -> None:
     """Filters, notices and headers for the pages of an app."""
     app.jinja_env.filters |= {
-        "counted": counted, "file_name": file_name, "folder": folder, "line": printable, "path": path,
+        "counted": counted, "file_name": file_name, "folder": folder, "line": printable, "path": wrapping,
         "percent": percent, "ratio": ratio, "size": human, "when": when,
     }  # fmt: skip
     app.context_processor(_shared)
@@ -42,15 +44,9 @@ def register(app: Flask) -> None:
 
 @pages.get("/counts")
 def counts() -> str:
-    """What the header counts."""
-    service = current()
-    duplicates = service.duplicates()
-    found = {
-        "library": f"{service.index.counts().images:,}",
-        "duplicates": f"{len(duplicates.groups):,}",
-        "themes": f"{len(service.clusters().themes):,}",
-        "report": percent(duplicates.percent),
-    }
+    """What the header counts: only what costs next to nothing, as every page asks after every change."""
+    index = current().index
+    found = {"library": f"{index.counts().images:,}", "themes": f"{index.count_themes():,}"}
     current_app.extensions[LAST] = found  # so that the next page has room for them, before it asks
     return render_template("_counts.html", counts=found)
 
@@ -59,6 +55,11 @@ def whole(name: str, default: int | None = None) -> int | None:
     """A whole number of the query or form, as far as the index counts; the default for anything else."""
     number: int | None = request.values.get(name, type=int)
     return default if number is None or number < 0 else min(number, LARGEST)
+
+
+def numbers(texts: Iterable[str]) -> list[int]:
+    """Those that are whole numbers of 1 to 18 digits; anything else names nothing."""
+    return [int(text) for text in texts if NUMBER.fullmatch(text)]
 
 
 def partly() -> bool:
@@ -87,11 +88,6 @@ def file_name(path: str) -> str:
 def folder(path: str) -> str:
     """What comes before the last part of a path."""
     return os.path.dirname(path)
-
-
-def path(path: str) -> Markup:
-    """A path that may wrap behind each slash."""
-    return Markup("/<wbr>").join(printable(path).split("/"))
 
 
 def _shared() -> dict[str, Any]:

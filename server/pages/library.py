@@ -103,7 +103,7 @@ def picture(image: int) -> str:
         theme=next((theme for theme in service.clusters().themes if theme.id == entry.theme), None),
         copies=copies,
         files=service.index.files_of({other for other, _ in copies}),
-        uploaded=[path for path in entry.paths if path.startswith(f"{service.index.folder}/")],
+        uploaded=[path for path in entry.paths if service.index.is_upload(path)],
     )
 
 

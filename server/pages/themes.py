@@ -7,12 +7,12 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as Answer
 
-from imgindex import BusyError, Theme
+from imgindex import BusyError, Theme, UsageError
 from imgindex.pages import pictured
 from imgindex.plots import plots_svg
 from imgindex.report import clusters_sentences
 from server.jobs import Job
-from server.pages.frame import changed, partly, whole
+from server.pages.frame import changed, numbers, partly, whole
 from server.service import current
 from server.snapshots import Snapshots
 
@@ -21,7 +21,6 @@ pages = Blueprint("themes", __name__)
 SHEET = 9  # pictures of a contact sheet
 PAGE = 60  # pictures of a part of a theme
 RUNS = 30  # runs that the table shows
-LONGEST = 80  # letters of a name
 PLOTS = "imgindex.plots"
 
 
@@ -82,20 +81,23 @@ def _theme(number: int) -> Theme:
 def rename(number: int) -> Answer | str:
     """Give a theme a name; an empty one takes it back."""
     theme = _theme(number)
-    name = " ".join(request.form.get("name", "").split())[:LONGEST] or None
-    current().index.rename_theme(theme.id, name)
+    current().index.rename_theme(theme.id, request.form.get("name"))
+    theme = _theme(number)
     if partly():
-        return render_template("_name.html", theme=_theme(number))
-    return redirect(url_for("themes.theme", number=number, said="named" if name else "unnamed"), 303)
+        return render_template("_name.html", theme=theme)
+    return redirect(url_for("themes.theme", number=number, said="named" if theme.name else "unnamed"), 303)
 
 
 @pages.post("/themes/recluster")
 def recluster() -> Answer | str:
     """Start a run in the background."""
-    jobs = current().jobs
+    jobs, wanted = current().jobs, request.form.get("clusters", "").strip()
+    clusters = numbers([wanted])
+    if wanted and not clusters:
+        raise UsageError("The number of themes is not a whole number; leave it empty to have it found.")
     job: Job | None
     try:
-        job = jobs.start_recluster(whole("clusters") or None)
+        job = jobs.start_recluster(clusters[0] if clusters else None)
     except BusyError:
         job = jobs.last()
     if partly():
