@@ -101,7 +101,7 @@ def _page(body: Mapping[str, Any]) -> str | None:
 
 def _imgindex(error: ImgindexError) -> Response:
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
-    if status >= 500:
+    if status >= 500 and not isinstance(error, QueueFullError):  # which a crowd would write again and again
         log.error("%s", error)
     headers = {}
     if isinstance(error, QueueFullError):

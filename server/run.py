@@ -72,6 +72,7 @@ class Server:
         """Close all connections, once nothing runs any more or after 5 seconds; `run` must have returned."""
         self._server.task_dispatcher.shutdown()
         self._server.close()
+        wasyncore.close_all(self._sockets)
 
 
 def serve(config: Mapping[str, Any], *, started: Callable[[str], None]) -> None:

@@ -212,7 +212,7 @@ class Client:
             headers = {"Content-Type": "application/json"}
             status, raw = _ask(self._port, kind, f"/api/v1/{path}", body, headers)
             answer = json.loads(raw) if raw[:1] == b"{" else {}
-        assert status < 500, (path, status, answer)
+        assert status < 500 or status == 503, (path, status, answer)
         self.statuses[path, status] += 1
         if path == "images":
             self._ids += [one["id"] for one in answer.get("images", [])]
@@ -276,8 +276,10 @@ def test_it_ends_within_seconds_and_keeps_what_it_acknowledged(tmp_path):
             except (OSError, http.client.HTTPException):
                 return
             statuses[status] += 1
-            assert status in (201, 503), answer
-            if status == 201:
+            assert status in (201, 429, 503), answer
+            if status != 201:
+                time.sleep(0.5)
+            else:
                 acknowledged[answer["images"][0]["id"]] = hashlib.sha256(data).hexdigest()
 
     with served(tmp_path / "index", seconds=0.2) as (server, port):
