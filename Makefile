@@ -2,6 +2,7 @@
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+BESIDE := -n 3 --dist loadfile# many tests wait; those of a file share what they set up
 
 .PHONY: setup demo browser test check bench screenshots lock clean
 
@@ -25,14 +26,14 @@ browser:
 	echo "The tests of the pages need Chromium: install the package chromium (Debian: sudo apt install chromium)." >&2
 
 test: setup browser
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(BESIDE)
 
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(BESIDE)
 
 bench: setup
 	@$(BIN)/python -m tests.benchmarks

@@ -76,7 +76,11 @@ class Copies:
                 progress(done, total)
 
     def of(self, image: int) -> list[Pair]:
-        """The proven copies of one image; what is still to be proven about it is."""
+        """The proven copies of one image; those among its nearest are proven first.
+
+        Whether it is a copy of one to which it is near, but which is not near to it, is left to `follow`: a new image
+        of a small collection enters the lists of three times as many as its own has.
+        """
         self.propose()
         if pairs := self._evidence.unproven_of(image):
             self._evidence.put_verdicts((), self._verdicts(pairs))

@@ -74,7 +74,10 @@ class Curation:
         )  # fmt: skip
 
     def copies_of(self, image: int) -> list[Pair]:
-        """The proven copies of one image, without what a person called different. Raises NotIndexedError."""
+        """The proven copies of one image, without what a person called different. Raises NotIndexedError.
+
+        Quick, for an image that has just come: it is compared with its nearest; `prove` may find a few more.
+        """
         if image >= 2**63 or self._store.image(image) is None:
             raise NotIndexedError(f"There is no image {image} in the index.")
         return self._copies.of(image)

@@ -72,8 +72,8 @@ class Evidence:
         return images, [(a, b) for a, b in self._rows(sql, [json.dumps(images)])]
 
     def unproven_of(self, image: int) -> list[tuple[int, int]]:
-        """The pairs (a < b) with one image that have no verdict."""
-        sql = """SELECT DISTINCT min(image, other), max(image, other) FROM nearest WHERE (image = ?1 OR other = ?1)
+        """The pairs (a < b) of one image and its nearest that have no verdict."""
+        sql = """SELECT min(image, other), max(image, other) FROM nearest WHERE image = ?
             AND NOT EXISTS (SELECT 1 FROM pairs WHERE a = min(image, other) AND b = max(image, other)) ORDER BY 1, 2"""
         return [(a, b) for a, b in self._rows(sql, [image])]
 

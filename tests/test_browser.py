@@ -128,7 +128,7 @@ def test_an_upload_is_dropped(open_page, served, album):
     expect(page.locator("#uploading")).to_have_text("Done: 1 new")
     page.click("#files a")
     expect(page.locator(".large img")).to_be_visible()
-    assert page.evaluate("document.querySelector('.large img').naturalWidth") == 600
+    page.wait_for_function("document.querySelector('.large img').naturalWidth == 600")
     assert served.index.counts().images == 1
 
 
