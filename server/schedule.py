@@ -33,7 +33,7 @@ class Schedule:
             is_due(schedule, datetime.now(UTC))  # raises UsageError now, not in an hour
         self._scheduler = BackgroundScheduler(executors={"default": {"type": "threadpool", "max_workers": 1}})
         for job in (self.sync, self.report, self.recluster):
-            self._scheduler.add_job(_quietly(job), "interval", seconds=LOOK, coalesce=True, max_instances=1)
+            self._scheduler.add_job(_quietly(job), "interval", seconds=LOOK, coalesce=True, misfire_grace_time=None)
 
     def start(self) -> None:
         self._scheduler.start()
