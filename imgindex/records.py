@@ -203,8 +203,20 @@ class Group:
     loose: bool  # that pair alone joins two parts of at least two images each: look at it
 
 
+class _Redundancy:
+    """What counts files, and those of them that are redundant."""
+
+    files: int
+    redundant: int
+
+    @property
+    def percent(self) -> float:
+        """Redundant of its files, 0 to 100."""
+        return 100 * self.redundant / self.files if self.files else 0.0
+
+
 @dataclass(frozen=True)
-class Duplicates:
+class Duplicates(_Redundancy):
     """All groups, and what they amount to, in files."""
 
     groups: tuple[Group, ...]  # the largest first
@@ -214,24 +226,14 @@ class Duplicates:
     redundant: int  # those beyond the one to keep in each group
     calibration: str  # a sentence: when and how well `calibrate` measured this index, or that it should
 
-    @property
-    def percent(self) -> float:
-        """Redundant of all files, 0 to 100."""
-        return 100 * self.redundant / self.files if self.files else 0.0
-
 
 @dataclass(frozen=True)
-class FolderShare:
+class FolderShare(_Redundancy):
     """What copies take up in one folder, without the folders inside it."""
 
     path: str
     files: int
     redundant: int
-
-    @property
-    def percent(self) -> float:
-        """Redundant of the folder's files, 0 to 100."""
-        return 100 * self.redundant / self.files
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,7 @@ class Since:
 
 
 @dataclass(frozen=True)
-class ThemeShare:
+class ThemeShare(_Redundancy):
     """What copies take up in one theme."""
 
     id: int
@@ -260,14 +262,9 @@ class ThemeShare:
         """Its name, or its number."""
         return self.name or f"Theme {self.id}"
 
-    @property
-    def percent(self) -> float:
-        """Redundant of the theme's files, 0 to 100."""
-        return 100 * self.redundant / self.files if self.files else 0.0
-
 
 @dataclass(frozen=True)
-class Report:
+class Report(_Redundancy):
     """What an index holds and how much of it is redundant, at one moment; all counts are of files, never of pairs."""
 
     created: str  # ISO 8601, UTC
@@ -281,11 +278,6 @@ class Report:
     calibration: str
 
     @property
-    def percent(self) -> float:
-        """Redundant of all files, 0 to 100."""
-        return 100 * self.redundant / self.files if self.files else 0.0
-
-    @property
     def table(self) -> tuple[tuple[str, int, float], ...]:
         """The reference script's: cluster, images, share x (1 - k / N) x 100, and a total row; empty before a run."""
         total = sum(cluster.images for cluster in self.clusters)
@@ -295,18 +287,13 @@ class Report:
 
 
 @dataclass(frozen=True)
-class PastReport:
+class PastReport(_Redundancy):
     """What a report that was kept said in all."""
 
     created: str  # ISO 8601, UTC
     images: int
     files: int
     redundant: int
-
-    @property
-    def percent(self) -> float:
-        """Redundant of all files, 0 to 100."""
-        return 100 * self.redundant / self.files if self.files else 0.0
 
 
 @dataclass(frozen=True)

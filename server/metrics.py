@@ -32,7 +32,6 @@ class Metrics:
         self.embedding = Histogram(
             "imgindex_embedding_seconds", "Time of a batch in the model.", buckets=SECONDS, registry=self.registry
         )
-
         self.sync = Gauge(
             "imgindex_last_sync_timestamp_seconds",
             "When the server last walked the added folders; 0: not since it started.",

@@ -13,12 +13,14 @@ from flask import current_app
 from imgindex import (
     Clusters,
     Duplicates,
+    Group,
     ImageIndex,
     ImgindexError,
     Incoming,
     NotIndexedError,
     Pair,
     Report,
+    Theme,
     UnreadablePictureError,
     UsageError,
 )
@@ -147,6 +149,22 @@ class Service:
     def clusters(self) -> Clusters:
         """The themes as they are now."""
         return self._snapshots.get("clusters", self.index.clusters)
+
+    def group(self, number: int) -> Group:
+        """A group by its id. Raises NotIndexedError."""
+        for group in self.duplicates().groups:
+            if group.id == number:
+                return group
+        raise NotIndexedError(
+            f"There is no group {number} now; its pictures may have been decided about, cleaned or forgotten."
+        )
+
+    def theme(self, number: int) -> Theme:
+        """A theme of the last run by its id. Raises NotIndexedError."""
+        for theme in self.clusters().themes:
+            if theme.id == number:
+                return theme
+        raise NotIndexedError(f"There is no theme {number} now; the last run may have dissolved it.")
 
     def report(self) -> Report:
         """The report as it is now; it is not kept."""

@@ -5,7 +5,6 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response, url_for
 
-from imgindex import NotIndexedError, Theme
 from imgindex.exports import cluster_json, clusters_json, run_json
 from server.api import cursors
 from server.api.answers import answer, unless_known
@@ -40,7 +39,7 @@ def one(cluster: int, query_data: dict[str, Any]) -> Response:
     """A theme with its images, the most typical first."""
 
     def make() -> Response:
-        theme = _theme(cluster)
+        theme = current().theme(cluster)
         images, following = cursors.page(
             theme.images, f"cluster {cluster}", query_data.get("cursor"), query_data["limit"], lambda image: image.id
         )
@@ -56,7 +55,7 @@ def one(cluster: int, query_data: dict[str, Any]) -> Response:
 def rename(cluster: int, json_data: dict[str, Any]) -> Response:
     """Give a theme a name, which it keeps from run to run."""
     current().index.rename_theme(cluster, json_data["name"])
-    theme = _theme(cluster)
+    theme = current().theme(cluster)
     return answer(cluster_json(theme, theme.images[:TYPICAL]))
 
 
@@ -80,10 +79,3 @@ def start(json_data: dict[str, Any]) -> Response:
     """Sort all images into themes anew, in the background."""
     job = current().jobs.start_recluster(json_data.get("clusters"))
     return answer(job_json(job), 202, Location=url_for("api_jobs.one", job=job.id))
-
-
-def _theme(number: int) -> Theme:
-    for theme in current().clusters().themes:
-        if theme.id == number:
-            return theme
-    raise NotIndexedError(f"There is no theme {number} now; /api/v1/clusters lists them.")

@@ -5,7 +5,7 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response
 
-from imgindex import Group, NotIndexedError, UsageError
+from imgindex import UsageError
 from imgindex.exports import group_json, utf8
 from server.api import cursors
 from server.api.answers import answer, unless_known
@@ -51,7 +51,7 @@ def listed(query_data: dict[str, Any]) -> Response:
 @bp.doc(operation_id="get_duplicates", responses=[304])
 def one(group: int) -> Response:
     """A group, the file to keep first."""
-    return unless_known(lambda: answer(group_json(_group(group))))
+    return unless_known(lambda: answer(group_json(current().group(group))))
 
 
 @bp.post("/<id:group>/decision")
@@ -69,10 +69,10 @@ def decide(group: int, json_data: dict[str, Any]) -> Response:
         if forget:
             index.keep(paths, forget=True)
         else:
-            index.keep(paths, instead_of=[copy.path for copy in _group(group).files])
+            index.keep(paths, instead_of=[copy.path for copy in current().group(group).files])
     else:
         images = set(json_data["images"])
-        if not forget and (strange := images - {copy.image for copy in _group(group).files}):
+        if not forget and (strange := images - {copy.image for copy in current().group(group).files}):
             raise UsageError(f"Image {min(strange)} is not in group {group}.")
         index.call_different(json_data["images"], forget=forget)
     groups = [one for one in current().duplicates().groups if any(copy.image in images for copy in one.files)]
@@ -88,7 +88,7 @@ def _kept(group: int, decision: dict[str, Any]) -> tuple[set[int], list[str]]:
         path = decision["path"]
         found = [copy for one in current().duplicates().groups for copy in one.files if utf8(copy.path) == path]
         return {copy.image for copy in found}, [copy.path for copy in found] or [_encodable(path)]
-    for copy in _group(group).files:
+    for copy in current().group(group).files:
         if copy.image == decision.get("image") or utf8(copy.path) == decision.get("path"):
             return {copy.image}, [copy.path]
     named = f"Image {decision['image']}" if "image" in decision else decision["path"]
@@ -101,10 +101,3 @@ def _encodable(path: str) -> str:
     except UnicodeEncodeError:
         raise UsageError("The path is no text; send it as /api/v1/duplicates has it.") from None
     return path
-
-
-def _group(number: int) -> Group:
-    for group in current().duplicates().groups:
-        if group.id == number:
-            return group
-    raise NotIndexedError(f"There is no group {number} now; /api/v1/duplicates lists them.")

@@ -122,7 +122,7 @@ class Body(Schema):
 class Rename(Body):
     """A name for a theme; null takes it back."""
 
-    name = fields.String(required=True, allow_none=True, validate=Length(max=200))
+    name = fields.String(required=True, allow_none=True, validate=Length(max=80))
 
 
 class Recluster(Body):

@@ -5,10 +5,10 @@ import os
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
-from werkzeug.exceptions import Conflict, NotFound
+from werkzeug.exceptions import Conflict
 from werkzeug.wrappers import Response
 
-from imgindex import Copy, Group
+from imgindex import Copy
 from imgindex.pages import by_image
 from imgindex.report import LOOSE, duplicates_sentences, held_by
 from server.pages.frame import changed, numbers, partly, whole
@@ -54,7 +54,7 @@ def alike() -> str:
 @pages.get("/duplicates/<int:number>")
 def group(number: int) -> str:
     """One group, two of its pictures laid over each other."""
-    group = _group(number)
+    group = current().group(number)
     pictures = by_image(group)
     laid = overlay(
         group,
@@ -82,17 +82,10 @@ def token(copy: Copy) -> str:
     return hashlib.sha256(os.fsencode(copy.path)).hexdigest()
 
 
-def _group(number: int) -> Group:
-    for group in current().duplicates().groups:
-        if group.id == number:
-            return group
-    raise NotFound(f"There is no group {number} now; its pictures may have been decided about, cleaned or forgotten.")
-
-
 @pages.post("/duplicates/<int:number>/keep")
 def keep(number: int) -> Response | str:
     """Keep one file of a group, or take that back."""
-    group, back = _group(number), "back" in request.form
+    group, back = current().group(number), "back" in request.form
     for copy in group.files:
         if token(copy) == request.form.get("file"):
             index, paths = current().index, [other.path for other in group.files]
@@ -107,7 +100,7 @@ def keep(number: int) -> Response | str:
 @pages.post("/duplicates/<int:number>/different")
 def different(number: int) -> Response | str:
     """A picture shows something else than all others of its group; or the two of the weakest pair do."""
-    group, image = _group(number), whole("image")
+    group, image = current().group(number), whole("image")
     images = {copy.image for copy in group.files}
     if "weakest" in request.form and group.weakest:
         image, others = group.weakest.a, [group.weakest.b]

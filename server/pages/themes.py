@@ -58,7 +58,7 @@ def _picks(theme: Theme) -> list[Any]:
 @pages.get("/themes/<int:number>")
 def theme(number: int) -> str:
     """All pictures of a theme, the most typical first, part by part."""
-    theme, start = _theme(number), whole("from", 0) or 0
+    theme, start = current().theme(number), whole("from", 0) or 0
     members = theme.images[start : start + PAGE]
     return render_template(
         "_members.html" if partly() else "theme.html",
@@ -70,19 +70,11 @@ def theme(number: int) -> str:
     )
 
 
-def _theme(number: int) -> Theme:
-    for theme in current().clusters().themes:
-        if theme.id == number:
-            return theme
-    raise NotFound(f"There is no theme {number} now; the last run may have dissolved it.")
-
-
 @pages.post("/themes/<int:number>/name")
 def rename(number: int) -> Answer | str:
     """Give a theme a name; an empty one takes it back."""
-    theme = _theme(number)
-    current().index.rename_theme(theme.id, request.form.get("name"))
-    theme = _theme(number)
+    current().index.rename_theme(number, request.form.get("name"))
+    theme = current().theme(number)
     if partly():
         return render_template("_name.html", theme=theme)
     return redirect(url_for("themes.theme", number=number, said="named" if theme.name else "unnamed"), 303)
