@@ -165,7 +165,7 @@ def now() -> str:
 def alone(lock: Path, busy: str | None = None) -> Iterator[None]:
     """Only one process (and thread) at a time; the next one waits, or raises BusyError with the sentence `busy`."""
     try:
-        file = open(lock, "ab")  # noqa: SIM115
+        file = open(lock, "ab")  # noqa: SIM115  # `with` comes below, so that only opening is blamed on the disk
     except OSError as error:
         raise storage_error(
             error,

@@ -24,7 +24,7 @@ class GoneError(OSError):
 
 def open_regular(path: str) -> BufferedReader:
     """Open for reading what must be a file; never waits for a pipe. Raises OSError."""
-    file = open(path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK))  # noqa: SIM115
+    file = open(path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK))  # noqa: SIM115  # it is the caller's
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(None, "not a regular file")

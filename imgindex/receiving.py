@@ -95,7 +95,7 @@ class Receiving:
 
     def _grown(self) -> None:
         """Bring what is derived up to date with images that came."""
-        raise NotImplementedError
+        raise NotImplementedError  # ImageIndex does it: it has what is derived
 
     def entry(self, image: int) -> Entry:
         """What the index holds of an image. Raises NotIndexedError."""

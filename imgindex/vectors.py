@@ -73,7 +73,7 @@ class VectorIndex:
         if (lists := self._lists()) is not None:
             enough = -(-4 * k * lists.nlist // len(self))  # lists that hold about 4 k vectors
             visited = lists.nlist if only else min(lists.nlist, max(round(VISITED * lists.nlist), enough))
-            parameters = faiss.SearchParametersIVF(nprobe=visited, **only)  # type: ignore[call-arg]
+            parameters = faiss.SearchParametersIVF(nprobe=visited, **only)  # type: ignore[call-arg]  # faiss describes none
         threads = faiss.omp_get_max_threads()
         if len(vectors) == 1:  # helpers would have nothing to do, and spin
             faiss.omp_set_num_threads(1)

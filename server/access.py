@@ -75,7 +75,7 @@ class _Sessions(SecureCookieSessionInterface):
         sent = self.get_cookie_name(app) in request.cookies
         return super().open_session(app, request) if sent else self.session_class()  # most programs send none
 
-    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002  # as Flask calls it
         return request.is_secure
 
 

@@ -29,7 +29,7 @@ WIRE_SENTENCES = {
 }
 
 
-class _WireError(ErrorTask):  # type: ignore[misc]
+class _WireError(ErrorTask):  # type: ignore[misc]  # here and below: waitress has no types
     """What is no HTTP, or far too large, or found no room."""
 
     def execute(self) -> None:

@@ -82,7 +82,7 @@ class Form(Schema):
 class File(fields.File):
     """A part with a picture; an empty text field is none."""
 
-    default_error_messages = {"invalid": "This field of the form holds text, not a file."}  # noqa: RUF012
+    default_error_messages = {"invalid": "This field of the form holds text, not a file."}  # noqa: RUF012  # as marshmallow reads it
 
     def deserialize(self, value: Any, *where: Any, **options: Any) -> Any:
         if value == "":
@@ -91,7 +91,7 @@ class File(fields.File):
 
 
 def _file(**options: Any) -> File:
-    return File(**options)  # type: ignore[no-untyped-call]
+    return File(**options)  # type: ignore[no-untyped-call]  # of apiflask
 
 
 class Pictures(Schema):
