@@ -17,9 +17,9 @@ OLDEST = "pip==22.3 --hash=sha256:1daab4b8d3b97d1d763caeb01a4640a2250a0ea899e257
 NEWER = "9999.0"
 
 
-def locked(lock: Path) -> dict[str, str]:
-    """Name -> version."""
-    return dict(re.findall(r"^([a-z0-9._-]+)==([^ ;\\]+)", lock.read_text(), re.MULTILINE))
+def locked(lock: Path) -> set[tuple[str, str]]:
+    """Names and versions; a name may have several, each for some Pythons."""
+    return set(re.findall(r"^([a-z0-9._-]+)==([^ ;\\]+)", lock.read_text(), re.MULTILINE))
 
 
 def make_release(name: str, folder: Path) -> None:
@@ -44,10 +44,9 @@ def set_up(clone: Path, releases: Path, pip: str | None) -> str | None:
     code = "import importlib.metadata as m; print(*[d.name + '==' + d.version for d in m.distributions()])"
     python = clone / ".venv/bin/python"
     shown = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    have = dict(distribution.split("==", 1) for distribution in shown)
-    normal = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in have.items()} | {"imgindex": ""}
-    wrong = {name: version for name, version in normal.items() if version not in ("", want.get(name))}
-    return f"Not as locked: {wrong}" if wrong or len(normal) < len(want) / 2 else None
+    have = {(re.sub(r"[-_.]+", "-", name).lower(), version) for name, version in (d.split("==", 1) for d in shown)}
+    wrong = sorted(pair for pair in have - want if pair[0] != "imgindex")
+    return f"not as locked: {wrong}" if wrong or len(have) < len(want) / 2 else None
 
 
 def main() -> None:
@@ -59,7 +58,7 @@ def main() -> None:
         subprocess.run(["git", "clone", "--quiet", root, clone], check=True)
         subprocess.run(["git", "checkout", "--quiet", "--detach", commit], cwd=clone, check=True)
         releases.mkdir()
-        packages = locked(clone / "requirements.lock")
+        packages = {package for package, _ in locked(clone / "requirements.lock")}
         for package in packages:
             make_release(package, releases)
         subprocess.run([sys.executable, "-m", "venv", old], check=True)
