@@ -28,7 +28,9 @@ def make_release(name: str, folder: Path) -> None:
     with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
         info = f"{stem}.dist-info"
         wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {NEWER}\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: made\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: made\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         wheel.writestr(f"{info}/RECORD", "")
 
 
@@ -63,7 +65,9 @@ def main() -> None:
             make_release(package, releases)
         subprocess.run([sys.executable, "-m", "venv", old], check=True)
         (base / "oldest.txt").write_text(OLDEST)
-        subprocess.run([old / "bin/pip", "install", "--quiet", "--require-hashes", "-r", base / "oldest.txt"], check=True)
+        subprocess.run(
+            [old / "bin/pip", "install", "--quiet", "--require-hashes", "-r", base / "oldest.txt"], check=True
+        )
         for title, pip in (("the pip that Python ships", None), ("pip 22.3", f"{old}/bin/pip")):
             wrong = set_up(clone, releases, pip)
             if wrong:

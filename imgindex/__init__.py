@@ -49,6 +49,8 @@ from imgindex.records import (
 from imgindex.schedule import is_due
 from imgindex.space import one_thread
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Added",
     "Availability",

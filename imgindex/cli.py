@@ -14,6 +14,7 @@ from imgindex import (
     ImageIndex,
     ImgindexError,
     UsageError,
+    __version__,
     available_models,
     cli_copies,
     cli_serve,
@@ -26,10 +27,26 @@ from imgindex.terminal import Index, Json, Model, Strict, Weights, existing, fol
 app = typer.Typer(
     help="Find the copies, find images like this, and keep a growing collection sorted.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"imgindex {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Find the copies, find images like this, and keep a growing collection sorted."""
+
+
 app.add_typer(cli_copies.app)
 app.add_typer(cli_themes.app)
 app.add_typer(cli_serve.app)

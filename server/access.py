@@ -25,11 +25,11 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.wrappers import Response as AnyResponse
 
 from imgindex import UsageError
-from server.guard import SAFE
-from server.problems import problem, wants_page
-from server.rates import Rate, client
-from server.settings import LOOPBACK, Settings
-from server.tokens import Token, find_token, given_token, read_tokens
+from imgindex.server.guard import SAFE
+from imgindex.server.problems import problem, wants_page
+from imgindex.server.rates import Rate, client
+from imgindex.server.settings import LOOPBACK, Settings
+from imgindex.server.tokens import Token, find_token, given_token, read_tokens
 
 OPEN = ("/health", "/ready", "/login", "/logout", "/static/<path:filename>")
 READING = (("POST", "/api/v1/similar"), ("POST", "/search"))  # what only looks, though it sends something

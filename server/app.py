@@ -7,10 +7,10 @@ from typing import Any
 from apiflask import APIFlask
 from flask import Request
 
-from server import access, api, guard, log, metrics, pages, problems, room
-from server.metrics import Metrics
-from server.service import Service
-from server.settings import Settings
+from imgindex.server import access, api, guard, log, metrics, pages, problems, room
+from imgindex.server.metrics import Metrics
+from imgindex.server.service import Service
+from imgindex.server.settings import Settings
 
 
 class _Request(Request):

@@ -6,9 +6,9 @@ from ipaddress import ip_address
 from apiflask import APIFlask
 from flask import Response, request
 
-from server.problems import problem
-from server.rates import Rate, client
-from server.settings import Settings
+from imgindex.server.problems import problem
+from imgindex.server.rates import Rate, client
+from imgindex.server.settings import Settings
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 UNSAFE_RATE = "200 per second"  # for one address; reads are cheap, and the threads of the server bound them

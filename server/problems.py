@@ -23,7 +23,7 @@ from imgindex import (
     WeightsError,
 )
 from imgindex.exports import utf8
-from server.batches import QueueFullError
+from imgindex.server.batches import QueueFullError
 
 log = logging.getLogger("imgindex.server")
 

@@ -5,7 +5,7 @@ from threading import Lock
 from apiflask import APIFlask
 from flask import g, request
 
-from server.batches import QueueFullError
+from imgindex.server.batches import QueueFullError
 
 REQUESTS = 16  # with pictures, at a time; server.run has more threads
 BYTES = 512_000_000  # of them, in memory

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from imgindex import BusyError, ImgindexError, is_due
-from server.service import Service
+from imgindex.server.service import Service
 
 log = logging.getLogger("imgindex.server")
 

@@ -24,10 +24,10 @@ from imgindex import (
     UnreadablePictureError,
     UsageError,
 )
-from server.batches import Batches
-from server.jobs import Jobs
-from server.settings import Settings
-from server.snapshots import Snapshots
+from imgindex.server.batches import Batches
+from imgindex.server.jobs import Jobs
+from imgindex.server.settings import Settings
+from imgindex.server.snapshots import Snapshots
 
 Floats = npt.NDArray[np.float32]
 

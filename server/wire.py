@@ -11,9 +11,9 @@ from waitress.parser import HTTPRequestParser
 from waitress.task import ErrorTask
 from waitress.utilities import Error
 
-from server.access import FORM
-from server.log import new_id, write_line
-from server.problems import SENTENCES
+from imgindex.server.access import FORM
+from imgindex.server.log import new_id, write_line
+from imgindex.server.problems import SENTENCES
 
 log = logging.getLogger("imgindex.server")
 

@@ -13,9 +13,9 @@ import numpy as np
 import skimage.data
 from playwright.sync_api import Browser, sync_playwright
 
-from server import create_app
-from server.run import Server
-from server.service import Service
+from imgindex.server import create_app
+from imgindex.server.run import Server
+from imgindex.server.service import Service
 from tests.conftest import FakeEmbedder
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

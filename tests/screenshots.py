@@ -10,7 +10,7 @@ from typing import Any
 
 from playwright.sync_api import Browser
 
-from server.service import Service
+from imgindex.server.service import Service
 from tests.browsing import Embedder, browsing, serving, write_album
 
 WHOLE = ("library", "themes", "report", "duplicates", "group")

@@ -61,7 +61,7 @@ def _ask(port: int, method: str, path: str, body: bytes | None = None, headers: 
 
 
 if __name__ == "__main__":
-    from server.run import serve
+    from imgindex.server.run import serve
 
     faulthandler.register(signal.SIGUSR1)  # tells where each thread is
     SlowEmbedder.seconds = float(sys.argv[2])

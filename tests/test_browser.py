@@ -180,7 +180,7 @@ def test_images_like_this(open_page):
 
 @pytest.mark.usefixtures("full")
 def test_the_wall_goes_on_by_itself(open_page, monkeypatch):
-    monkeypatch.setattr("server.pages.library.PAGE", 2)
+    monkeypatch.setattr("imgindex.server.pages.library.PAGE", 2)
     page = open_page(viewport={"width": 800, "height": 500})
     expect(page.locator(".tile")).to_have_count(8)
     assert len(set(page.locator(".tile .open").evaluate_all("all => all.map((one) => one.href)"))) == 8

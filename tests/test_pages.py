@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from imgindex import BusyError
-from server import create_app
-from server.jobs import Job
-from server.pages import cleaning, library
-from server.tokens import add_token
+from imgindex.server import create_app
+from imgindex.server.jobs import Job
+from imgindex.server.pages import cleaning, library
+from imgindex.server.tokens import add_token
 from tests.browsing import Embedder, write_album
 from tests.conftest import write_picture
 

@@ -10,9 +10,9 @@ from apiflask import APIFlask
 from jinja2 import ChoiceLoader, DictLoader
 
 from imgindex import UsageError
-from server import access, guard, log, problems
-from server.settings import Settings
-from server.tokens import add_token
+from imgindex.server import access, guard, log, problems
+from imgindex.server.settings import Settings
+from imgindex.server.tokens import add_token
 
 TOKEN = "correct-horse-battery-staple"
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -183,7 +183,7 @@ class TestBearer:
 
     def test_every_token_is_compared(self, client, tokens, monkeypatch):
         compared = []
-        monkeypatch.setattr("server.tokens.compare_digest", lambda a, b: compared.append(a) or a == b)
+        monkeypatch.setattr("imgindex.server.tokens.compare_digest", lambda a, b: compared.append(a) or a == b)
         for token in (tokens.read, TOKEN, "wrong"):
             client.get("/themes", headers=bearer(token))
         assert len(compared) == 9

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from imgindex import Original
-from server import create_app
+from imgindex.server import create_app
 from tests.conftest import FakeEmbedder, write_picture
 
 V1 = "/api/v1"

@@ -9,10 +9,10 @@ import threading
 import pytest
 
 from imgindex import UsageError
-from server import access, guard
-from server.app import create_app
-from server.run import Server
-from server.tokens import add_token
+from imgindex.server import access, guard
+from imgindex.server.app import create_app
+from imgindex.server.run import Server
+from imgindex.server.tokens import add_token
 from tests.conftest import FakeEmbedder
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}

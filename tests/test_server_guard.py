@@ -6,8 +6,8 @@ import pytest
 from apiflask import APIFlask
 from flask import Response
 
-from server import guard, problems
-from server.settings import Settings
+from imgindex.server import guard, problems
+from imgindex.server.settings import Settings
 
 
 def make_app(tmp_path, **settings):

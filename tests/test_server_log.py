@@ -6,8 +6,8 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from server import guard
-from server.app import create_app
+from imgindex.server import guard
+from imgindex.server.app import create_app
 from tests.conftest import FakeEmbedder, write_picture
 
 
@@ -56,7 +56,7 @@ class TestLog:
         client.get("/", headers={"Host": "evil.example"})
         client.post("/api/v1/images", headers={"Origin": "null"})
         client.get("/nowhere")
-        monkeypatch.setattr("server.service.Service.report", lambda _self: 1 / 0)
+        monkeypatch.setattr("imgindex.server.service.Service.report", lambda _self: 1 / 0)
         client.get("/api/v1/report")
         assert [line["status"] for line in lines()] == [400, 403, 404, 500]
 

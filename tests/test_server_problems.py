@@ -15,9 +15,9 @@ from werkzeug.exceptions import BadRequestKeyError, HTTPException, RequestedRang
 from werkzeug.http import HTTP_STATUS_CODES
 
 import imgindex
-from server import guard, problems
-from server.batches import QueueFullError
-from server.settings import Settings
+from imgindex.server import guard, problems
+from imgindex.server.batches import QueueFullError
+from imgindex.server.settings import Settings
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 

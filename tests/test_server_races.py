@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 
 from imgindex import ImageIndex, StorageError
-from server import schedule as schedules
-from server.batches import Batches, QueueFullError
-from server.schedule import Schedule
-from server.service import Service
-from server.settings import Settings
-from server.snapshots import Snapshots
+from imgindex.server import schedule as schedules
+from imgindex.server.batches import Batches, QueueFullError
+from imgindex.server.schedule import Schedule
+from imgindex.server.service import Service
+from imgindex.server.settings import Settings
+from imgindex.server.snapshots import Snapshots
 from tests.conftest import FakeEmbedder, write_picture
 from tests.served import _ask, get, post, served
 from tests.test_crash import Adders

@@ -7,7 +7,7 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
-from server import create_app
+from imgindex.server import create_app
 from tests.conftest import FakeEmbedder, write_picture
 
 SETTINGS = {

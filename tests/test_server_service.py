@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from imgindex import BusyError, ImageIndex, UnreadablePictureError, UsageError
-from server import batches
-from server.batches import QueueFullError
-from server.schedule import Schedule
-from server.service import Service
-from server.settings import Settings
+from imgindex.server import batches
+from imgindex.server.batches import QueueFullError
+from imgindex.server.schedule import Schedule
+from imgindex.server.service import Service
+from imgindex.server.settings import Settings
 from tests.conftest import FakeEmbedder, write_picture
 
 
@@ -232,7 +232,7 @@ def test_after_a_recluster_that_failed_the_schedule_waits(service, tmp_path, mon
         assert service.jobs.last().id == first.id
     schedule.recluster()
     assert service.jobs.last().id == first.id
-    monkeypatch.setattr("server.schedule.RETRY", 0)
+    monkeypatch.setattr("imgindex.server.schedule.RETRY", 0)
     schedule.recluster()
     assert service.jobs.last().id != first.id
     wait(lambda: service.jobs.last().state == "done")
@@ -284,7 +284,7 @@ def test_a_schedule_that_is_none_is_refused_at_the_start(tmp_path, embedder):
 
 
 def test_a_job_that_fails_is_logged_and_comes_again(service, monkeypatch, caplog):
-    monkeypatch.setattr("server.schedule.LOOK", 0.05)
+    monkeypatch.setattr("imgindex.server.schedule.LOOK", 0.05)
     monkeypatch.setattr(service.index, "due", lambda _: (_ for _ in ()).throw(UsageError("It cannot.")))
     schedule = Schedule(service)
     schedule.start()

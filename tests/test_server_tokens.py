@@ -6,7 +6,7 @@ import os
 import pytest
 
 from imgindex import UsageError
-from server.tokens import SHAPE, Token, add_token, find_token, given_token, new_token, read_tokens
+from imgindex.server.tokens import SHAPE, Token, add_token, find_token, given_token, new_token, read_tokens
 
 HASH = hashlib.sha256(b"a token of sixteen or more").hexdigest()
 

@@ -3,7 +3,7 @@
 from apiflask import APIFlask
 from werkzeug.routing import BaseConverter
 
-from server.api import clusters, docs, duplicates, health, images, jobs, pictures, report, similar
+from imgindex.server.api import clusters, docs, duplicates, health, images, jobs, pictures, report, similar
 
 
 class Id(BaseConverter):

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, request
 
 from imgindex.exports import utf8
-from server.service import current
+from imgindex.server.service import current
 
 
 def answer(payload: Any, status: int = 200, **headers: str) -> Response:

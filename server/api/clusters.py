@@ -6,12 +6,12 @@ from apiflask import APIBlueprint
 from flask import Response, url_for
 
 from imgindex.exports import cluster_json, clusters_json, run_json
-from server.api import cursors
-from server.api.answers import answer, unless_known
-from server.api.inputs import Page, Recluster, Rename, json_only
-from server.api.jobs import job_json
-from server.api.schemas import themes as schemas
-from server.service import current
+from imgindex.server.api import cursors
+from imgindex.server.api.answers import answer, unless_known
+from imgindex.server.api.inputs import Page, Recluster, Rename, json_only
+from imgindex.server.api.jobs import job_json
+from imgindex.server.api.schemas import themes as schemas
+from imgindex.server.service import current
 
 TYPICAL = 24  # images of a theme in a list of themes
 

@@ -1,15 +1,15 @@
 """The API's description: OpenAPI 3.1 at /openapi.json, and Swagger UI on it at /docs, all from this machine."""
 
 from http import HTTPStatus
-from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
 from apiflask import APIFlask
 from flask import Blueprint, Response, abort, send_from_directory
 
-from server.api.inputs import DECISIONS, LARGEST_ID
-from server.service import current
+from imgindex import __version__
+from imgindex.server.api.inputs import DECISIONS, LARGEST_ID
+from imgindex.server.service import current
 
 ABOUT = "Find the copies, find images like this, and keep a growing collection sorted."
 PROBLEM = {
@@ -73,7 +73,7 @@ def register(app: APIFlask) -> None:
         AUTO_SERVERS=False,  # it would remember the Host header of who asked first
         SECURITY_SCHEMES={"bearer": {"type": "http", "scheme": "bearer"}},
     )
-    app.version = version("imgindex")
+    app.version = __version__
     app.spec_processor(_finish)
     app.register_blueprint(bp)
 

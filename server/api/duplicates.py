@@ -7,11 +7,11 @@ from flask import Response
 
 from imgindex import UsageError
 from imgindex.exports import group_json, utf8
-from server.api import cursors
-from server.api.answers import answer, unless_known
-from server.api.inputs import Decision, Page, json_only
-from server.api.schemas import copies as schemas
-from server.service import current
+from imgindex.server.api import cursors
+from imgindex.server.api.answers import answer, unless_known
+from imgindex.server.api.inputs import Decision, Page, json_only
+from imgindex.server.api.schemas import copies as schemas
+from imgindex.server.service import current
 
 bp = APIBlueprint("api_duplicates", __name__, url_prefix="/api/v1/duplicates", tag="Duplicates")
 bp.before_request(json_only)

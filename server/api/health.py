@@ -5,10 +5,10 @@ import logging
 from apiflask import APIBlueprint
 from flask import Response, current_app
 
-from server.api.answers import answer
-from server.api.schemas import health as schemas
-from server.problems import problem
-from server.service import current
+from imgindex.server.api.answers import answer
+from imgindex.server.api.schemas import health as schemas
+from imgindex.server.problems import problem
+from imgindex.server.service import current
 
 log = logging.getLogger("imgindex.server")
 

@@ -7,12 +7,12 @@ from flask import Response, url_for
 
 from imgindex import Entry, Pair, UnreadablePictureError
 from imgindex.exports import pair_json
-from server.api import cursors
-from server.api.answers import answer, unless_known
-from server.api.inputs import SEND_FILES, ImagesPage, Pictures
-from server.api.schemas import images as schemas
-from server.problems import problem
-from server.service import Uploaded, current
+from imgindex.server.api import cursors
+from imgindex.server.api.answers import answer, unless_known
+from imgindex.server.api.inputs import SEND_FILES, ImagesPage, Pictures
+from imgindex.server.api.schemas import images as schemas
+from imgindex.server.problems import problem
+from imgindex.server.service import Uploaded, current
 
 LONGEST_NAME = 255  # characters of a client's name for a file that are sent back
 

@@ -9,7 +9,7 @@ from flask import abort, request
 from marshmallow import EXCLUDE, RAISE, ValidationError, missing, validates_schema
 from werkzeug.exceptions import BadRequest
 
-from server.api.cursors import LONGEST
+from imgindex.server.api.cursors import LONGEST
 
 LARGEST_ID = 2**63 - 1
 MOST_DIFFERENT = 50  # images of a decision, as each pair of them is remembered

@@ -6,10 +6,10 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response
 
-from server.api.answers import answer
-from server.api.schemas import themes as schemas
-from server.jobs import Job
-from server.service import current
+from imgindex.server.api.answers import answer
+from imgindex.server.api.schemas import themes as schemas
+from imgindex.server.jobs import Job
+from imgindex.server.service import current
 
 bp = APIBlueprint("api_jobs", __name__, url_prefix="/api/v1/jobs", tag="Clusters")
 

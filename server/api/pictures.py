@@ -4,8 +4,8 @@ from apiflask import APIBlueprint, FileSchema
 from flask import Response, request, send_file
 
 from imgindex import FileGoneError
-from server.problems import problem
-from server.service import current
+from imgindex.server.problems import problem
+from imgindex.server.service import current
 
 # What a browser shows as a picture and never runs; anything else is but bytes.
 RASTER = {

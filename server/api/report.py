@@ -8,10 +8,10 @@ from flask import Response
 
 from imgindex.exports import report_csv, report_json
 from imgindex.pages import report_html
-from server.api.answers import answer, unless_known
-from server.api.inputs import Form
-from server.api.schemas import copies as schemas
-from server.service import current
+from imgindex.server.api.answers import answer, unless_known
+from imgindex.server.api.inputs import Form
+from imgindex.server.api.schemas import copies as schemas
+from imgindex.server.service import current
 
 bp = APIBlueprint("api_report", __name__, url_prefix="/api/v1/report", tag="Report")
 

@@ -9,11 +9,11 @@ from flask import Response
 
 from imgindex import UnreadablePictureError
 from imgindex.exports import similar_json
-from server.api.answers import answer
-from server.api.inputs import SEND_A_FILE, Picture, Wanted
-from server.api.schemas import images as schemas
-from server.problems import problem
-from server.service import current
+from imgindex.server.api.answers import answer
+from imgindex.server.api.inputs import SEND_A_FILE, Picture, Wanted
+from imgindex.server.api.schemas import images as schemas
+from imgindex.server.problems import problem
+from imgindex.server.service import current
 
 bp = APIBlueprint("api_similar", __name__, url_prefix="/api/v1", tag="Similar")
 

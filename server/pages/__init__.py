@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from server.pages import cleaning, duplicates, frame, library, report, themes
+from imgindex.server.pages import cleaning, duplicates, frame, library, report, themes
 
 
 def register(app: Flask) -> None:

@@ -5,8 +5,8 @@ import hashlib
 from flask import Blueprint, render_template, request
 
 from imgindex import Plan
-from server.pages.frame import whole
-from server.service import current
+from imgindex.server.pages.frame import whole
+from imgindex.server.service import current
 
 pages = Blueprint("cleaning", __name__, url_prefix="/duplicates")
 

@@ -11,10 +11,10 @@ from werkzeug.wrappers import Response
 from imgindex import Copy
 from imgindex.pages import by_image
 from imgindex.report import LOOSE, duplicates_sentences, held_by
-from server.pages.frame import changed, numbers, partly, whole
-from server.pages.library import view
-from server.pages.overlay import overlay
-from server.service import current
+from imgindex.server.pages.frame import changed, numbers, partly, whole
+from imgindex.server.pages.library import view
+from imgindex.server.pages.overlay import overlay
+from imgindex.server.service import current
 
 pages = Blueprint("duplicates", __name__)
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, current_app, make_response, render
 
 from imgindex.pages import wrapping
 from imgindex.report import counted, human, percent, printable, when
-from server.service import current
+from imgindex.server.service import current
 
 pages = Blueprint("frame", __name__)
 

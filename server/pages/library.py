@@ -8,8 +8,8 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from imgindex import FileGoneError, UnreadablePictureError
-from server.pages.frame import partly, whole
-from server.service import current
+from imgindex.server.pages.frame import partly, whole
+from imgindex.server.service import current
 
 pages = Blueprint("library", __name__)
 

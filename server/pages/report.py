@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 
 from imgindex import PastReport, Report
 from imgindex.report import report_sentences
-from server.service import current
+from imgindex.server.service import current
 
 pages = Blueprint("report", __name__)
 

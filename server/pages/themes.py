@@ -11,10 +11,10 @@ from imgindex import BusyError, Theme, UsageError
 from imgindex.pages import pictured
 from imgindex.plots import plots_svg
 from imgindex.report import clusters_sentences
-from server.jobs import Job
-from server.pages.frame import changed, numbers, partly, whole
-from server.service import current
-from server.snapshots import Snapshots
+from imgindex.server.jobs import Job
+from imgindex.server.pages.frame import changed, numbers, partly, whole
+from imgindex.server.service import current
+from imgindex.server.snapshots import Snapshots
 
 pages = Blueprint("themes", __name__)
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from imgindex import ImageIndex
 from imgindex.embed import load_embedder
-from server.run import serve
+from imgindex.server.run import serve
 from tests.benchmarks.growing import DESCRIBED, DIMENSION, describe_all, filled
 from tests.benchmarks.photos import photos, pixels
 from tests.benchmarks.synthetic import ReadyEmbedder

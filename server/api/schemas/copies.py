@@ -2,7 +2,19 @@
 
 from apiflask import Schema, fields
 
-from server.api.schemas.shapes import array, choice, flag, following, integer, many, number, one, percent, share, text
+from imgindex.server.api.schemas.shapes import (
+    array,
+    choice,
+    flag,
+    following,
+    integer,
+    many,
+    number,
+    one,
+    percent,
+    share,
+    text,
+)
 
 
 class Pair(Schema):

@@ -2,7 +2,7 @@
 
 from apiflask import Schema
 
-from server.api.schemas.shapes import choice
+from imgindex.server.api.schemas.shapes import choice
 
 
 class Health(Schema):

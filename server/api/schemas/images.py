@@ -2,8 +2,8 @@
 
 from apiflask import Schema, fields
 
-from server.api.schemas.copies import Pair
-from server.api.schemas.shapes import array, flag, following, integer, many, one, share, text
+from imgindex.server.api.schemas.copies import Pair
+from imgindex.server.api.schemas.shapes import array, flag, following, integer, many, one, share, text
 
 
 class Entry(Schema):

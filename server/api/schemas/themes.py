@@ -2,7 +2,7 @@
 
 from apiflask import Schema, fields
 
-from server.api.schemas.shapes import array, choice, flag, following, integer, many, number, one, share, text
+from imgindex.server.api.schemas.shapes import array, choice, flag, following, integer, many, number, one, share, text
 
 
 class Member(Schema):

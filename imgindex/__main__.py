@@ -1,0 +1,5 @@
+"""python -m imgindex"""
+
+from imgindex.cli import main
+
+main()
