@@ -59,7 +59,7 @@ bench: setup
 # Pictures of the pages: make screenshots TO=/tmp/pages [PHOTOS=~/Pictures]
 screenshots: setup browser
 	@test -n "$(TO)" || { echo "Say where to: make screenshots TO=/tmp/pages" >&2; exit 1; }
-	@$(BIN)/python -m tests.screenshots $(TO) $(if $(PHOTOS),--photos $(PHOTOS))
+	@$(BIN)/python -m tests.support.screenshots $(TO) $(if $(PHOTOS),--photos $(PHOTOS))
 
 # After a change of the dependencies in pyproject.toml.
 lock: setup

@@ -1,8 +1,7 @@
 """imgindex: find the copies, find images like this, and keep a growing collection sorted."""
 
-from imgindex.calibrate import Calibration, calibrate_index
-from imgindex.clean import Cleaned, Undone
-from imgindex.embed import Availability, Embedder, available_models, default_model
+from imgindex.cleanup.cleaner import Cleaned, Undone
+from imgindex.cleanup.plan import Plan
 from imgindex.errors import (
     BusyError,
     DiskFullError,
@@ -16,8 +15,9 @@ from imgindex.errors import (
     UsageError,
     WeightsError,
 )
+from imgindex.evaluation import Calibration, calibrate_index
 from imgindex.index import ImageIndex
-from imgindex.plan import Plan
+from imgindex.models.registry import Availability, Embedder, available_models, default_model
 from imgindex.records import (
     Added,
     Candidate,
@@ -47,7 +47,7 @@ from imgindex.records import (
     ThemeShare,
 )
 from imgindex.schedule import is_due
-from imgindex.space import one_thread
+from imgindex.search.projection import one_thread
 
 __version__ = "0.1.0"
 

@@ -1,5 +1,5 @@
 """python -m imgindex"""
 
-from imgindex.cli import main
+from imgindex.cli.app import main
 
 main()

@@ -13,20 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from imgindex import files
-from imgindex.clean import Cleaned, Cleaner, Undone
-from imgindex.copies import Copies
-from imgindex.database import now
-from imgindex.decode import LARGEST_FILE
-from imgindex.duplicates import order_of
+from imgindex.cleanup.cleaner import Cleaned, Cleaner, Undone
+from imgindex.cleanup.journal import How
+from imgindex.cleanup.plan import Plan, plan
+from imgindex.clustering.store import Runs
+from imgindex.decoding.decoder import LARGEST_FILE
+from imgindex.duplicates.finder import Copies
+from imgindex.duplicates.grouping import order_of
+from imgindex.duplicates.store import Evidence
 from imgindex.errors import FileGoneError, NotIndexedError, UnreadablePictureError, UsageError
-from imgindex.evidence import Evidence
-from imgindex.ledger import How
-from imgindex.model import IndexModel
-from imgindex.neighbours import Neighbours
-from imgindex.plan import Plan, plan
+from imgindex.ingest.index_model import IndexModel
 from imgindex.records import Copy, Duplicates, FolderShare, Group, Pair, PastReport, Report, Since, ThemeShare
-from imgindex.runs import Runs
-from imgindex.store import Store
+from imgindex.search.neighbours import Neighbours
+from imgindex.storage.database import now
+from imgindex.storage.images import Store
 
 AnyPath = str | os.PathLike[str]
 Pixels = npt.NDArray[np.uint8]

@@ -10,28 +10,28 @@ import numpy as np
 import numpy.typing as npt
 
 from imgindex import files
-from imgindex import space as spaces
-from imgindex.copies import Copies
+from imgindex.clustering.store import Runs
+from imgindex.clustering.themes import Themes
 from imgindex.curation import Curation, unknown
-from imgindex.decode import LARGEST_FILE
-from imgindex.embed import Embedder
+from imgindex.decoding.decoder import LARGEST_FILE
+from imgindex.duplicates.finder import Copies
+from imgindex.duplicates.store import Evidence
 from imgindex.errors import (
     StorageError,
     UnreadablePictureError,
     UsageError,
 )
-from imgindex.evidence import Evidence
-from imgindex.ingest import Ingest, Tally
-from imgindex.model import IndexModel
-from imgindex.neighbours import Neighbours
-from imgindex.receiving import Receiving
+from imgindex.ingest.index_model import IndexModel
+from imgindex.ingest.pipeline import Ingest, Tally
+from imgindex.ingest.upload_folder import Uploads
+from imgindex.ingest.uploads import Receiving
+from imgindex.models.registry import Embedder
 from imgindex.records import Added, Counts, File, ModelInfo, Neighbour, Removed, Similar
-from imgindex.runs import Runs
+from imgindex.search import projection as spaces
+from imgindex.search.neighbours import Neighbours
+from imgindex.search.projection import GROWING, GROWN
 from imgindex.sorting import Sorting
-from imgindex.space import GROWING, GROWN
-from imgindex.store import Store
-from imgindex.themes import Themes
-from imgindex.uploads import Uploads
+from imgindex.storage.images import Store
 
 Floats = npt.NDArray[np.float32]
 AnyPath = str | os.PathLike[str]

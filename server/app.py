@@ -7,8 +7,13 @@ from typing import Any
 from apiflask import APIFlask
 from flask import Request
 
-from imgindex.server import access, api, guard, log, metrics, pages, problems, room
-from imgindex.server.metrics import Metrics
+from imgindex.server import api, pages, problems
+from imgindex.server.middleware import access_log as log
+from imgindex.server.middleware import admission as room
+from imgindex.server.middleware import auth as access
+from imgindex.server.middleware import metrics
+from imgindex.server.middleware import security as guard
+from imgindex.server.middleware.metrics import Metrics
 from imgindex.server.service import Service
 from imgindex.server.settings import Settings
 

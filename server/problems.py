@@ -22,8 +22,8 @@ from imgindex import (
     UsageError,
     WeightsError,
 )
-from imgindex.exports import utf8
-from imgindex.server.batches import QueueFullError
+from imgindex.rendering.exports import utf8
+from imgindex.server.batcher import QueueFullError
 
 log = logging.getLogger("imgindex.server")
 

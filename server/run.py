@@ -13,10 +13,10 @@ from waitress.server import BaseWSGIServer, create_server
 
 from imgindex import UsageError, one_thread
 from imgindex.server.app import create_app
-from imgindex.server.schedule import Schedule
+from imgindex.server.channel import Channel, GuardedChannel
+from imgindex.server.scheduler import Schedule
 from imgindex.server.service import Service
 from imgindex.server.settings import LOOPBACK, Settings
-from imgindex.server.wire import Channel, GuardedChannel
 
 THREADS = 24  # requests that are worked on at once; server.room keeps uploads from taking all of them
 CONNECTIONS = 200

@@ -24,10 +24,10 @@ from imgindex import (
     UnreadablePictureError,
     UsageError,
 )
-from imgindex.server.batches import Batches
+from imgindex.server.batcher import Batches
+from imgindex.server.cache import Snapshots
 from imgindex.server.jobs import Jobs
 from imgindex.server.settings import Settings
-from imgindex.server.snapshots import Snapshots
 
 Floats = npt.NDArray[np.float32]
 

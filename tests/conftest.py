@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from imgindex import ModelInfo
-from imgindex.cli import main
+from imgindex.cli.app import main
 
 # A shell that starts pytest in the background makes it, and all that it starts, deaf to Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -77,8 +77,8 @@ class Result:
 def run(tmp_path, monkeypatch, capfd):
     """Run a command on an index of its own, with the fake model."""
     monkeypatch.setenv("IMGINDEX_DIR", str(tmp_path / "index"))
-    monkeypatch.setattr("imgindex.model.load_embedder", lambda name, **_: FakeEmbedder(name))
-    monkeypatch.setattr("imgindex.model.default_model", lambda **_: ("fake", "as it is here"))
+    monkeypatch.setattr("imgindex.ingest.index_model.load_embedder", lambda name, **_: FakeEmbedder(name))
+    monkeypatch.setattr("imgindex.ingest.index_model.default_model", lambda **_: ("fake", "as it is here"))
 
     def run(*arguments: Any) -> Result:
         monkeypatch.setattr(sys, "argv", ["imgindex", *map(str, arguments)])

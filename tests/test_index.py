@@ -142,7 +142,7 @@ def test_a_bad_file_is_tried_again_by_another_decoder(tmp_path, photos, embedder
     with ImageIndex(tmp_path / "index", embedder=embedder) as index:
         index.add([photos])
     read = []
-    monkeypatch.setattr("imgindex.ingest.decoder_versions", lambda: "another")
+    monkeypatch.setattr("imgindex.ingest.pipeline.decoder_versions", lambda: "another")
     with ImageIndex(tmp_path / "index", embedder=embedder) as index:
         from imgindex import files
 
@@ -387,7 +387,9 @@ def test_an_empty_path_is_not_the_current_folder(index, photos, monkeypatch):
 def test_wrong_weights_are_refused_every_time(tmp_path, photos, monkeypatch):
     with ImageIndex(tmp_path / "index", embedder=FakeEmbedder()) as index:
         index.add([photos])
-    monkeypatch.setattr("imgindex.model.load_embedder", lambda name, **_: FakeEmbedder(name, weights="1" * 64))
+    monkeypatch.setattr(
+        "imgindex.ingest.index_model.load_embedder", lambda name, **_: FakeEmbedder(name, weights="1" * 64)
+    )
     with ImageIndex(tmp_path / "index") as index:
         query = write_picture(tmp_path / "query.png", 50)
         for _ in range(3):

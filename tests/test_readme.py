@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from imgindex.cli import app
+from imgindex.cli.app import app
 from tests.conftest import write_picture
-from tests.served import served
+from tests.support.serving import served
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 COMMANDS = re.findall(r"^imgindex (.*?)(?: +#.*)?$", README, re.MULTILINE)
@@ -33,8 +33,8 @@ def home(tmp_path, monkeypatch):
 
 def test_the_commands_run(run, home, monkeypatch):
     monkeypatch.setattr("watchfiles.watch", lambda *_, **__: iter(()))
-    monkeypatch.setattr("imgindex.demo.run", lambda *_: None)  # tests/test_demo.py runs it
-    monkeypatch.setattr("imgindex.cli_serve.run", lambda _: None)  # tests/test_server_process.py runs it
+    monkeypatch.setattr("imgindex.cli.demo.run", lambda *_: None)  # tests/cli/test_demo.py runs it
+    monkeypatch.setattr("imgindex.cli.serve.run", lambda _: None)  # tests/server/test_process.py runs it
     for command in COMMANDS:
         expanded = shlex.split(command.replace("~", str(home)))
         result = run(*expanded)

@@ -5,11 +5,11 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response, url_for
 
-from imgindex.exports import cluster_json, clusters_json, run_json
-from imgindex.server.api import cursors
-from imgindex.server.api.answers import answer, unless_known
-from imgindex.server.api.inputs import Page, Recluster, Rename, json_only
+from imgindex.rendering.exports import cluster_json, clusters_json, run_json
+from imgindex.server.api import pagination as cursors
 from imgindex.server.api.jobs import job_json
+from imgindex.server.api.requests import Page, Recluster, Rename, json_only
+from imgindex.server.api.responses import answer, unless_known
 from imgindex.server.api.schemas import themes as schemas
 from imgindex.server.service import current
 

@@ -8,7 +8,7 @@ from apiflask import APIFlask
 from flask import Blueprint, Response, abort, send_from_directory
 
 from imgindex import __version__
-from imgindex.server.api.inputs import DECISIONS, LARGEST_ID
+from imgindex.server.api.requests import DECISIONS, LARGEST_ID
 from imgindex.server.service import current
 
 ABOUT = "Find the copies, find images like this, and keep a growing collection sorted."

@@ -6,10 +6,10 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from imgindex import UsageError
-from imgindex.exports import group_json, utf8
-from imgindex.server.api import cursors
-from imgindex.server.api.answers import answer, unless_known
-from imgindex.server.api.inputs import Decision, Page, json_only
+from imgindex.rendering.exports import group_json, utf8
+from imgindex.server.api import pagination as cursors
+from imgindex.server.api.requests import Decision, Page, json_only
+from imgindex.server.api.responses import answer, unless_known
 from imgindex.server.api.schemas import copies as schemas
 from imgindex.server.service import current
 

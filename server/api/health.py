@@ -5,7 +5,7 @@ import logging
 from apiflask import APIBlueprint
 from flask import Response, current_app
 
-from imgindex.server.api.answers import answer
+from imgindex.server.api.responses import answer
 from imgindex.server.api.schemas import health as schemas
 from imgindex.server.problems import problem
 from imgindex.server.service import current

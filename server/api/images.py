@@ -6,10 +6,10 @@ from apiflask import APIBlueprint
 from flask import Response, url_for
 
 from imgindex import Entry, Pair, UnreadablePictureError
-from imgindex.exports import pair_json
-from imgindex.server.api import cursors
-from imgindex.server.api.answers import answer, unless_known
-from imgindex.server.api.inputs import SEND_FILES, ImagesPage, Pictures
+from imgindex.rendering.exports import pair_json
+from imgindex.server.api import pagination as cursors
+from imgindex.server.api.requests import SEND_FILES, ImagesPage, Pictures
+from imgindex.server.api.responses import answer, unless_known
 from imgindex.server.api.schemas import images as schemas
 from imgindex.server.problems import problem
 from imgindex.server.service import Uploaded, current

@@ -6,7 +6,7 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response
 
-from imgindex.server.api.answers import answer
+from imgindex.server.api.responses import answer
 from imgindex.server.api.schemas import themes as schemas
 from imgindex.server.jobs import Job
 from imgindex.server.service import current

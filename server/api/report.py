@@ -6,10 +6,10 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import Response
 
-from imgindex.exports import report_csv, report_json
-from imgindex.pages import report_html
-from imgindex.server.api.answers import answer, unless_known
-from imgindex.server.api.inputs import Form
+from imgindex.rendering.exports import report_csv, report_json
+from imgindex.rendering.html import report_html
+from imgindex.server.api.requests import Form
+from imgindex.server.api.responses import answer, unless_known
 from imgindex.server.api.schemas import copies as schemas
 from imgindex.server.service import current
 

@@ -8,9 +8,9 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from imgindex import UnreadablePictureError
-from imgindex.exports import similar_json
-from imgindex.server.api.answers import answer
-from imgindex.server.api.inputs import SEND_A_FILE, Picture, Wanted
+from imgindex.rendering.exports import similar_json
+from imgindex.server.api.requests import SEND_A_FILE, Picture, Wanted
+from imgindex.server.api.responses import answer
 from imgindex.server.api.schemas import images as schemas
 from imgindex.server.problems import problem
 from imgindex.server.service import current

@@ -2,7 +2,8 @@
 
 from flask import Flask
 
-from imgindex.server.pages import cleaning, duplicates, frame, library, report, themes
+from imgindex.server.pages import cleaning, duplicates, library, report, themes
+from imgindex.server.pages import layout as frame
 
 
 def register(app: Flask) -> None:

@@ -5,7 +5,7 @@ import hashlib
 from flask import Blueprint, render_template, request
 
 from imgindex import Plan
-from imgindex.server.pages.frame import whole
+from imgindex.server.pages.layout import whole
 from imgindex.server.service import current
 
 pages = Blueprint("cleaning", __name__, url_prefix="/duplicates")

@@ -9,9 +9,9 @@ from werkzeug.exceptions import Conflict
 from werkzeug.wrappers import Response
 
 from imgindex import Copy
-from imgindex.pages import by_image
-from imgindex.report import LOOSE, duplicates_sentences, held_by
-from imgindex.server.pages.frame import changed, numbers, partly, whole
+from imgindex.rendering.html import by_image
+from imgindex.rendering.text import LOOSE, duplicates_sentences, held_by
+from imgindex.server.pages.layout import changed, numbers, partly, whole
 from imgindex.server.pages.library import view
 from imgindex.server.pages.overlay import overlay
 from imgindex.server.service import current

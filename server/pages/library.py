@@ -8,7 +8,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from imgindex import FileGoneError, UnreadablePictureError
-from imgindex.server.pages.frame import partly, whole
+from imgindex.server.pages.layout import partly, whole
 from imgindex.server.service import current
 
 pages = Blueprint("library", __name__)

@@ -7,7 +7,7 @@ from flask import Blueprint, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from imgindex import PastReport, Report
-from imgindex.report import report_sentences
+from imgindex.rendering.text import report_sentences
 from imgindex.server.service import current
 
 pages = Blueprint("report", __name__)

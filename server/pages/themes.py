@@ -8,20 +8,20 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as Answer
 
 from imgindex import BusyError, Theme, UsageError
-from imgindex.pages import pictured
-from imgindex.plots import plots_svg
-from imgindex.report import clusters_sentences
+from imgindex.rendering.html import pictured
+from imgindex.rendering.plots import plots_svg
+from imgindex.rendering.text import clusters_sentences
+from imgindex.server.cache import Snapshots
 from imgindex.server.jobs import Job
-from imgindex.server.pages.frame import changed, numbers, partly, whole
+from imgindex.server.pages.layout import changed, numbers, partly, whole
 from imgindex.server.service import current
-from imgindex.server.snapshots import Snapshots
 
 pages = Blueprint("themes", __name__)
 
 SHEET = 9  # pictures of a contact sheet
 PAGE = 60  # pictures of a part of a theme
 RUNS = 30  # runs that the table shows
-PLOTS = "imgindex.plots"
+PLOTS = "imgindex.rendering.plots"
 
 
 @pages.record

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from statistics import median
 
 from imgindex import ImageIndex
-from imgindex.embed import load_embedder
-from imgindex.ingest import BATCH
+from imgindex.ingest.pipeline import BATCH
+from imgindex.models.registry import load_embedder
 from tests.benchmarks.photos import photos, pixels
 
 ROUNDS = 3

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 
 from imgindex import ImageIndex
-from imgindex.copies import NEAREST, own_lists
-from imgindex.features import describe
+from imgindex.decoding.local_features import describe
+from imgindex.duplicates.finder import NEAREST, own_lists
 from imgindex.records import File, Image
-from imgindex.space import GROWN
+from imgindex.search.projection import GROWN
 from tests.benchmarks.commands import PROGRAM
 from tests.benchmarks.photos import photos
 from tests.benchmarks.synthetic import PART, ReadyEmbedder, embeddings

@@ -13,8 +13,8 @@ import numpy as np
 
 from imgindex import ImageIndex
 from imgindex.records import File, Image
-from imgindex.space import GROWING, likeness, unit
-from imgindex.vectors import VectorIndex
+from imgindex.search.faiss_index import VectorIndex
+from imgindex.search.projection import GROWING, likeness, unit
 from tests.benchmarks.synthetic import ReadyEmbedder, embeddings
 
 COUNT, DIMENSION, QUERIES = 100_000, 4096, 200

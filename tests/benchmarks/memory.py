@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from imgindex import ImageIndex
-from imgindex.embed import load_embedder
+from imgindex.models.registry import load_embedder
 from tests.benchmarks.photos import FOLDER, photos
 from tests.benchmarks.synthetic import ReadyEmbedder
 

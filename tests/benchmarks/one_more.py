@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from imgindex import ImageIndex
-from imgindex.embed import load_embedder
+from imgindex.models.registry import load_embedder
 from tests.benchmarks.photos import photos, pixels
 
 HELD, TIMES = 256, 30

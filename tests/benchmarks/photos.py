@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imgindex.decode import Decoder
+from imgindex.decoding.decoder import Decoder
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data" / "photos"
 

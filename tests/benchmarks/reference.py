@@ -10,7 +10,7 @@ from statistics import median
 import cv2
 
 from imgindex import ImageIndex
-from imgindex.embed import load_embedder, native_precision
+from imgindex.models.registry import load_embedder, native_precision
 from tests.benchmarks.photos import photos
 
 ROUNDS, ONE_BY_ONE, ADDED = 3, 24, 128

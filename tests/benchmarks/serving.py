@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from imgindex import ImageIndex
-from imgindex.embed import load_embedder
+from imgindex.models.registry import load_embedder
 from imgindex.server.run import serve
 from tests.benchmarks.growing import DESCRIBED, DIMENSION, describe_all, filled
 from tests.benchmarks.photos import photos, pixels

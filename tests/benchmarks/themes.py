@@ -12,9 +12,9 @@ from statistics import median
 import numpy as np
 
 from imgindex import ImageIndex
-from imgindex import space as spaces
-from imgindex.clusters import cluster
+from imgindex.clustering.selection import cluster
 from imgindex.records import File, Image
+from imgindex.search import projection as spaces
 from tests.benchmarks.photos import photos
 from tests.benchmarks.synthetic import PART, ReadyEmbedder, embeddings
 

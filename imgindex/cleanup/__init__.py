@@ -1,0 +1,1 @@
+"""Putting redundant files away, written down before it is done, and taking it back."""

@@ -1,0 +1,85 @@
+"""What `clean` does to files: written down, done, settled after a kill, taken back."""
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from imgindex.storage.database import alone, now
+from imgindex.storage.images import Store
+
+How = Literal["trash", "quarantine", "hardlink"]
+Ended = Literal["done", "undone", "failed"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file that was, or is being, put away."""
+
+    run: int  # all files of one `apply`
+    path: str
+    sha256: bytes
+    bytes: int
+    mtime_ns: int
+    mode: int  # permissions
+    kept: str  # the file that stays for it
+    action: How
+    target: str  # where it goes; for a hard link, the name that the link has before it takes the file's place
+    state: Literal["begun", "done", "undone", "failed"] = "begun"
+    note: str = ""
+    id: int = 0
+
+
+class Ledger:
+    """The entries of an index. Raises as `Store` does."""
+
+    def __init__(self, store: Store) -> None:
+        self._database = store.database  # so that an entry and the index change in one transaction
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Only one clean or undo at a time. Raises BusyError when another is at work."""
+        lock = self._database.path.with_name("clean.lock")
+        return alone(lock, f"Another imgindex is cleaning with the index in {lock.parent}; try again when it is done.")
+
+    def next_run(self) -> int:
+        return int(self._database.rows("SELECT coalesce(max(run), 0) + 1 FROM ledger")[0][0])
+
+    def latest(self) -> int | None:
+        """The newest run of which something is not brought back."""
+        run = self._database.rows("SELECT max(run) FROM ledger WHERE state IN ('begun', 'done')")[0][0]
+        return None if run is None else int(run)
+
+    def begun(self) -> list[Entry]:
+        """What is being done, or was when its process was killed, the newest first."""
+        return self._entries("state = 'begun'", [])
+
+    def open_of(self, run: int | None) -> list[Entry]:
+        """What of a run is not brought back, the newest first."""
+        return self._entries("run = ? AND state IN ('begun', 'done')", [run])
+
+    def _entries(self, which: str, parameters: list[int | None]) -> list[Entry]:
+        rows = self._database.rows(
+            "SELECT run, path, sha256, bytes, mtime_ns, mode, kept, action, target, state, note, id FROM ledger "
+            f"WHERE {which} ORDER BY id DESC",
+            parameters,
+        )
+        return [Entry(*row) for row in rows]
+
+    def begin(self, entry: Entry) -> Entry:
+        """Record what is about to be done; on disk when this returns. Returns it with its id."""
+        path, kept, target = (os.fsencode(name) for name in (entry.path, entry.kept, entry.target))
+        with self._database.transaction():
+            self._database.write(
+                "INSERT INTO ledger (run, created, path, sha256, bytes, mtime_ns, mode, kept, action, target, state, "
+                "note) VALUES (?, ?, CAST(? AS TEXT), ?, ?, ?, ?, CAST(? AS TEXT), ?, CAST(? AS TEXT), 'begun', '')",
+                [(entry.run, now(), path, entry.sha256, entry.bytes, entry.mtime_ns, entry.mode, kept, entry.action,
+                  target)],
+            )  # fmt: skip
+            return replace(entry, id=int(self._database.rows("SELECT last_insert_rowid()")[0][0]))
+
+    def end(self, entry: Entry, state: Ended, note: str = "") -> None:
+        """Record how it went; `note` is for a person."""
+        self._database.write(
+            "UPDATE ledger SET state = ?, note = CAST(? AS TEXT) WHERE id = ?",
+            [(state, os.fsencode(note), entry.id)],
+        )

@@ -1,0 +1,1 @@
+"""Themes: k-means, the choice of k, and what lives on from run to run."""

@@ -1,0 +1,1 @@
+"""Bytes to pixels and local features, in a guarded child process."""

@@ -1,0 +1,157 @@
+"""How well does the index find copies among a user's own photos? Edits of a sample of them tell."""
+
+import itertools
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from imgindex.errors import StorageError, UsageError
+from imgindex.index import ImageIndex
+from imgindex.models.registry import Embedder
+from imgindex.records import Group
+
+Pixels = npt.NDArray[np.uint8]
+Progress = Callable[[int, int], None]
+
+DEFAULT = 40  # photos: with their edits 280 pictures, a minute on a slow machine, and enough for a compare space
+LEAST = 3
+_LARGEST = 1 << 20  # pixels of a sample; the index looks at fewer
+_ORIGINAL = "original"
+
+
+def _half(image: Pixels) -> Pixels:
+    height, width = image.shape[:2]
+    small = _resized(image, max(1, width // 2), max(1, height // 2))
+    jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
+    return np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8)
+
+
+def _turned(image: Pixels) -> Pixels:
+    height, width = image.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), 25, 1)
+    return np.asarray(cv2.warpAffine(image, turn, (width, height)), np.uint8)
+
+
+def _resized(image: Pixels, width: int, height: int) -> Pixels:
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+# (H, W, 3) to another one. After imagededup's benchmark, with a picture sent by a messenger added.
+EDITS: dict[str, Callable[[Pixels], Pixels]] = {
+    "crop": lambda image: image[image.shape[0] // 8 :, image.shape[1] // 8 :],
+    "hflip": lambda image: image[:, ::-1],
+    "vflip": lambda image: image[::-1],
+    "rot": _turned,
+    "square": lambda image: _resized(image, *(min(image.shape[:2]),) * 2),
+    "half": _half,
+}
+_FILES = len(EDITS) + 1  # of each photo
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What became of a sample of photos and their edits."""
+
+    created: str  # ISO 8601, UTC
+    photos: int
+    found: int  # pairs of files in one group
+    right: int  # of those, pairs of the same photo
+    by_edit: dict[str, int]  # photos that were in one group with this edit of theirs
+    seconds: float
+
+    @property
+    def precision(self) -> float:
+        """Share of the found pairs that are right; 1 when none was found."""
+        return self.right / self.found if self.found else 1.0
+
+    @property
+    def recall(self) -> float:
+        """Share of all pairs of a photo's files that were found."""
+        return self.right / (self.photos * _FILES * (_FILES - 1) // 2)
+
+    def recall_of(self, edit: str) -> float:
+        """Share of the photos that were found together with this edit."""
+        return self.by_edit[edit] / self.photos
+
+    def sentence(self) -> str:
+        """For people: when and how well."""
+        worst = min(self.by_edit, key=self.recall_of)
+        hardest = "" if self.recall == 1 else f" (worst: {worst}, {_percent(self.recall_of(worst))})"
+        return (
+            f"Calibrated on {self.created[:10]} with {len(EDITS)} edits of each of {self.photos} of your photos: "
+            f"{_percent(self.recall)} of the copies were found{hardest}, "
+            f"and {_percent(self.precision)} of what was found was right."
+        )
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Calibration":
+        return cls(**json.loads(text))
+
+
+def calibrate(
+    pictures: Sequence[Pixels], embedder: Embedder, folder: Path, progress: Progress | None = None
+) -> Calibration:
+    """Index (H, W, 3) uint8 RGB pictures and EDITS of each, and count what is found; they are read one after another.
+
+    No two of the pictures may be copies of each other, as that would count as an error: pass one of each group of
+    duplicates. What is written goes into a folder inside `folder`, and is gone afterwards; `progress` is as for
+    `ImageIndex.add`. Raises UsageError for fewer than LEAST pictures.
+    """
+    if len(pictures) < LEAST:
+        raise UsageError(f"calibrate needs at least {LEAST} photos that are not copies of each other; add more first.")
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="calibrate-", dir=folder) as made:
+        files = Path(made) / "pictures"
+        files.mkdir()
+        for number, picture in enumerate(pictures):
+            _write(picture, number, files)
+        with ImageIndex(Path(made) / "index", embedder=embedder) as index:
+            index.add([files], progress=progress)
+            found = list(_pairs(index.duplicates().groups))
+    right = [(edit, other) for (photo, edit), (same, other) in found if photo == same]
+    by_edit = {edit: sum({*pair} == {_ORIGINAL, edit} for pair in right) for edit in EDITS}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Calibration(now, len(pictures), len(found), len(right), by_edit, time.monotonic() - start)
+
+
+def calibrate_index(index: ImageIndex, *, photos: int = DEFAULT, progress: Progress | None = None) -> Calibration:
+    """Calibrate an index with pictures of its own, and have it remember the result. Raises as `calibrate`."""
+    result = calibrate(index.sample(photos), index.embedder, index.folder, progress)
+    index.put_calibration(result.sentence(), asdict(result))
+    return result
+
+
+def _write(picture: Pixels, number: int, folder: Path) -> None:
+    height, width = picture.shape[:2]
+    if height * width > _LARGEST:
+        scale = (_LARGEST / (height * width)) ** 0.5
+        picture = _resized(picture, max(1, int(width * scale)), max(1, int(height * scale)))
+    image = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), np.uint8)
+    for name, edited in ((_ORIGINAL, image), *((name, edit(image)) for name, edit in EDITS.items())):
+        jpeg = cv2.imencode(".jpg", edited, [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
+        try:
+            (folder / f"{number}_{name}.jpg").write_bytes(jpeg.tobytes())
+        except OSError as error:
+            raise StorageError(f"{folder} cannot be written ({error.strerror}); free or mend its disk.") from error
+
+
+def _pairs(groups: Iterable[Group]) -> Iterable[tuple[list[str], list[str]]]:
+    """Every two files of a group, each as its photo and edit."""
+    for group in groups:
+        yield from itertools.combinations([Path(file.path).stem.split("_") for file in group.files], 2)
+
+
+def _percent(share: float) -> str:
+    """One digit, and never 100 for less than all."""
+    return f"{int(share * 1000) / 10:.1f}%" if share < 1 else "100%"

@@ -1,0 +1,1 @@
+"""How pictures come into an index: from folders and from uploads."""

@@ -1,0 +1,98 @@
+"""The index's own folder of pictures that came as bytes: each under its SHA-256, whole or not at all.
+
+`keep` and `drop` belong into a transaction of the index, so that no file goes that another process has just recorded.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from imgindex import files
+from imgindex.decoding import formats
+from imgindex.errors import StorageError, storage_error
+from imgindex.files import Found
+
+UPLOADS = "uploads"
+PART = ".part-"  # hidden, so no walk takes it for a picture
+STALE = 3_600  # seconds after which nobody writes a part any more
+
+
+class Uploads:
+    """One folder of files. Usable from several threads and processes."""
+
+    def __init__(self, index: Path) -> None:
+        self.folder = index / UPLOADS
+
+    def owns(self, path: str) -> bool:
+        """Whether an absolute path is one of ours."""
+        return path.startswith(os.path.join(self.folder, ""))
+
+    @contextmanager
+    def parts(self, contents: Iterable[bytes]) -> Iterator[list[Path]]:
+        """A file for each, on the disk under a hidden name; those that nobody keeps go. Raises StorageError."""
+        parts: list[Path] = []
+        try:
+            with self._writing():
+                self.folder.mkdir(exist_ok=True)
+                for data in contents:
+                    with tempfile.NamedTemporaryFile(dir=self.folder, prefix=PART, delete=False) as part:
+                        parts.append(Path(part.name))
+                        part.write(data)
+                        part.flush()
+                        os.fsync(part.fileno())
+            yield parts
+        finally:
+            for left in parts:
+                with suppress(OSError):
+                    left.unlink(missing_ok=True)
+
+    def path(self, data: bytes, sha256: bytes) -> str:
+        """Where a picture is kept."""
+        return str(self.folder / (sha256.hex() + formats.extension(data[: formats.HEAD])))
+
+    def keep(self, part: Path, path: str) -> Found:
+        """Give a part its name. Raises StorageError."""
+        with self._writing():
+            os.replace(part, path)
+            status = os.stat(path)
+        return Found(path, status.st_size, status.st_mtime_ns)
+
+    def settle(self) -> None:
+        """Make names outlive a power cut, too. Raises StorageError."""
+        with self._writing():
+            for folder in (self.folder, self.folder.parent):
+                handle = os.open(folder, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+
+    def drop(self, path: str) -> None:
+        """Delete one of our files, which the index does not know; one that is gone is left alone."""
+        try:
+            Path(path).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"{path} is forgotten but cannot be deleted ({files.reason(error)}); delete it by hand."
+            ) from error
+
+    def tidy(self) -> None:
+        """Delete the parts that killed programs left."""
+        for part in self.folder.glob(f"{PART}*"):
+            with suppress(OSError):
+                if time.time() - part.stat().st_mtime > STALE:
+                    part.unlink()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise storage_error(
+                error,
+                f"{self.folder} cannot be written ({files.reason(error)}); free some room or mend its disk, and send "
+                "the picture again.",
+            ) from error

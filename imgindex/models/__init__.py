@@ -1,0 +1,1 @@
+"""Pictures to vectors: the models, their weights, and where these come from."""

@@ -1,0 +1,106 @@
+"""Records -> HTML pages that need nothing beside themselves: no script, no other file."""
+
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from imgindex.records import Clusters, Copy, Duplicates, Group, Member, Report, Theme
+from imgindex.rendering import text as words
+
+PICTURED = 500  # groups, pairs and themes that a page shows with pictures
+GROUP_PICTURED = 24  # pictures of one group or theme
+
+Thumbnail = Callable[[Copy], bytes | None]
+
+
+def duplicates_html(duplicates: Duplicates, thumbnail: Thumbnail, files: Mapping[int, Copy]) -> Iterator[str]:
+    """A page of all groups, the file to keep first, then of the pairs that are only alike; in pieces, as it is made.
+
+    `thumbnail` gives a JPEG in the picture's own shape, or None where the file is not there; it is asked once a picture
+    and only for the first PICTURED groups and pairs. `files` has a file for each image of `duplicates.alike`, by its
+    id.
+    """
+    return _page(
+        "duplicates.html",
+        duplicates=duplicates,
+        sentences=words.duplicates_sentences(duplicates),
+        files=files,
+        pictured=PICTURED,
+        group_pictured=GROUP_PICTURED,
+        by_image=by_image,
+        held_by=words.held_by,
+        loose=words.LOOSE,
+        uri=lambda copy: _uri(thumbnail(copy)),
+    )
+
+
+def report_html(report: Report) -> Iterator[str]:
+    """A page of how much is redundant, what changed, and each folder's share; in pieces, as it is made."""
+    return _page("report.html", report=report, sentences=words.report_sentences(report))
+
+
+def clusters_html(clusters: Clusters, thumbnail: Thumbnail, files: Mapping[int, Copy]) -> Iterator[str]:
+    """A contact sheet of each theme, its most typical picture first; in pieces, as it is made.
+
+    `thumbnail` is as for `duplicates_html`. `files` has a file for each image that `pictured` names, by its id.
+    """
+    return _page(
+        "clusters.html",
+        themes=clusters.themes,
+        sentences=words.clusters_sentences(clusters),
+        files=files,
+        themes_pictured=PICTURED,
+        pictured=pictured,
+        uri=lambda copy: _uri(thumbnail(copy)),
+    )
+
+
+def pictured(theme: Theme) -> list[Member]:
+    """The images that a page shows of a theme: its medoid, then a sample spread from the most to the least typical."""
+    medoid, *others = theme.images
+    others.sort(key=lambda member: (member.distance, member.id))
+    shown = min(len(others), GROUP_PICTURED - 1)
+    return [medoid, *(others[place * (len(others) - 1) // max(shown - 1, 1)] for place in range(shown))]
+
+
+def by_image(group: Group) -> list[list[Copy]]:
+    """The files of each picture; the one to keep is the very first."""
+    images: dict[int, list[Copy]] = {}
+    for copy in group.files:
+        images.setdefault(copy.image, []).append(copy)
+    return list(images.values())
+
+
+def wrapping(path: str) -> Any:
+    """A path as HTML that may wrap behind each slash."""
+    import markupsafe
+
+    return markupsafe.Markup("/<wbr>").join(words.printable(path).split("/"))
+
+
+def _page(template: str, **context: Any) -> Iterator[str]:
+    stream = _templates().get_template(template).stream(context)
+    stream.enable_buffering(64)
+    yield from stream
+
+
+@cache
+def _templates() -> Any:
+    import jinja2
+
+    folder = Path(__file__).with_name("templates")
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {"path": wrapping, "size": words.human, "percent": words.percent, "line": words.printable}
+    return templates
+
+
+def _uri(jpeg: bytes | None) -> str | None:
+    return "data:image/jpeg;base64," + b64encode(jpeg).decode() if jpeg else None

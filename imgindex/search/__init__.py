@@ -1,0 +1,1 @@
+"""Projections of embeddings, and the nearest among them."""

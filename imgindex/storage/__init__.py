@@ -1,0 +1,1 @@
+"""The database: images, files, embeddings."""

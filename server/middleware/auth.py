@@ -1,0 +1,201 @@
+"""Who may do what: everybody where no token is set, else who sends one or signed in with one."""
+
+import re
+import secrets
+from datetime import timedelta
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import quote
+
+from apiflask import APIFlask
+from flask import (
+    Blueprint,
+    Flask,
+    Request,
+    Response,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from werkzeug.wrappers import Response as AnyResponse
+
+from imgindex import UsageError
+from imgindex.server.middleware.rate_limit import Rate, client
+from imgindex.server.middleware.security import SAFE
+from imgindex.server.middleware.tokens import Token, find_token, given_token, read_tokens
+from imgindex.server.problems import problem, wants_page
+from imgindex.server.settings import LOOPBACK, Settings
+
+OPEN = ("/health", "/ready", "/login", "/logout", "/static/<path:filename>")
+READING = (("POST", "/api/v1/similar"), ("POST", "/search"))  # what only looks, though it sends something
+FAILURES = "10 per minute"  # wrong tokens from one address
+SESSIONS = 1000  # signed in at a time, and addresses that are remembered for a good token
+FORM = 10_000  # bytes that anybody may send
+LASTS = timedelta(days=7)
+_LOCAL = re.compile(r"/(?![/\\])[!-\[\]-~]*")  # a path of this server, whatever a browser makes of it
+
+
+def register(app: APIFlask) -> None:
+    """Guard an app by its tokens. Raises UsageError when it has none and other machines can reach it."""
+    settings: Settings = app.extensions["imgindex"].settings
+    tokens = list(read_tokens(settings.tokens)) if settings.tokens else []
+    if settings.token is not None:
+        tokens.append(given_token(settings.token))
+    if not tokens and settings.host not in LOOPBACK:
+        raise UsageError(
+            f"Other machines can reach {settings.host}, so give --token or --tokens FILE; imgindex token makes one."
+        )
+    door = Door(tokens)
+    app.config.update(
+        SECRET_KEY=secrets.token_bytes(32),  # who signed in does so again when the server was started again
+        SESSION_COOKIE_NAME="imgindex",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Strict",
+        SESSION_REFRESH_EACH_REQUEST=False,
+        PERMANENT_SESSION_LIFETIME=LASTS,
+    )
+    app.session_interface = _Sessions()
+    app.before_request(door.check)
+    names = ("let_in", "may_write", "signed_in")
+    app.context_processor(lambda: {name: g.get(name, False) for name in names})
+    bp = Blueprint("access", __name__)
+    bp.add_url_rule("/login", "login", door.show, methods=["GET"])
+    bp.add_url_rule("/login", "enter", door.enter, methods=["POST"])
+    bp.add_url_rule("/logout", "logout", door.leave, methods=["POST"])
+    app.register_blueprint(bp)
+
+
+class _Sessions(SecureCookieSessionInterface):
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        sent = self.get_cookie_name(app) in request.cookies
+        return super().open_session(app, request) if sent else self.session_class()  # most programs send none
+
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002  # as Flask calls it
+        return request.is_secure
+
+
+class Door:
+    """The tokens of an app, and who signed in with one."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self._tokens = tokens
+        self._signed_in: dict[str, Token] = {}
+        self._known: dict[tuple[str, bytes], None] = {}  # addresses, and tokens that were right from there
+        self._failures = Rate(FAILURES)
+
+    def check(self) -> AnyResponse | None:
+        """None when the request may go on, else the refusal."""
+        if not self._tokens:
+            g.let_in = g.may_write = _is_local()
+            return None if g.may_write else problem(403, "Only this machine may ask, as the server has no token.")
+        rule = request.url_rule.rule if request.url_rule else ""
+        if rule in OPEN:
+            request.max_content_length = FORM
+            return None
+        secret = _bearer()
+        found = self._of_session() if secret is None else self._try(secret)
+        if isinstance(found, Response):
+            return found
+        if found is None:
+            return self._ask(wrong=secret is not None)
+        g.let_in, g.may_write, g.signed_in = True, found.role == "read-write", secret is None
+        if not g.may_write and request.method not in SAFE and (request.method, rule) not in READING:
+            return problem(403, "This token is for reading only.", headers=_challenge("insufficient_scope"))
+        return None
+
+    def show(self) -> AnyResponse:
+        """The page to sign in."""
+        after = _local(request.args.get("next", ""))
+        return self._form(after) if self._tokens else redirect(after)
+
+    def enter(self) -> AnyResponse:
+        """Sign in."""
+        after = _local(request.form.get("next", ""))
+        found = self._try(request.form.get("token", "").strip()) if self._tokens else None
+        if isinstance(found, Response):
+            return found
+        if found is None:
+            return self._form(after, wrong=True) if self._tokens else redirect(after, 303)
+        self._forget()
+        session["id"], session.permanent = secrets.token_urlsafe(), True
+        self._signed_in[session["id"]] = found
+        _keep_newest(self._signed_in)
+        return redirect(after, 303)
+
+    def leave(self) -> AnyResponse:
+        """Sign out; the cookie is worth nothing then, wherever it is."""
+        self._forget()
+        return redirect(url_for("access.login") if self._tokens else "/", 303)
+
+    def _forget(self) -> None:
+        self._signed_in.pop(session.get("id", ""), None)
+        session.clear()
+
+    def _of_session(self) -> Token | None:
+        return self._signed_in.get(session.get("id", ""))
+
+    def _try(self, secret: str) -> Token | Response | None:
+        """The token, or a refusal after many wrong ones: of all but those that were right from there before."""
+        found, address = find_token(self._tokens, secret), client()
+        wait = self._failures.wait(address)
+        if found and (address, found.digest) in self._known:
+            return found
+        if found and not wait:
+            self._known[address, found.digest] = None
+            _keep_newest(self._known)
+            return found
+        if found is None:
+            self._failures.hit(address)
+        if wait:
+            return problem(429, f"Too many wrong tokens; try again in {wait} s.", headers={"Retry-After": str(wait)})
+        return None
+
+    @staticmethod
+    def _ask(*, wrong: bool) -> AnyResponse:
+        if request.method in ("GET", "HEAD") and wants_page() and not wrong:
+            query = request.query_string.decode("latin-1")
+            return redirect(url_for("access.login", next=quote(request.path) + (f"?{query}" if query else "")))
+        text = "This token is not known here." if wrong else "Send a token, as Authorization: Bearer TOKEN."
+        headers = _challenge("invalid_token" if wrong else None)
+        if "HX-Request" in request.headers:  # a part of a page that was open when the session ended
+            headers["HX-Redirect"] = url_for("access.login")
+        return problem(401, text, headers=headers)
+
+    @staticmethod
+    def _form(after: str, *, wrong: bool = False) -> AnyResponse:
+        response = make_response(render_template("login.html", next=after, wrong=wrong), 401 if wrong else 200)
+        response.headers["Cache-Control"] = "no-store"
+        if wrong:
+            response.headers.update(_challenge("invalid_token"))
+        return response
+
+
+def _bearer() -> str | None:
+    """The token of the Authorization header; other schemes are a proxy's, not ours."""
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else None
+
+
+def _challenge(error: str | None) -> dict[str, str]:
+    return {"WWW-Authenticate": "Bearer" + (f' error="{error}"' if error else "")}
+
+
+def _is_local() -> bool:
+    try:
+        return ip_address(request.remote_addr or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _local(target: str) -> str:
+    return target if _LOCAL.fullmatch(target) else "/"
+
+
+def _keep_newest(remembered: dict[Any, Any]) -> None:
+    for old in list(remembered)[:-SESSIONS]:
+        remembered.pop(old, None)

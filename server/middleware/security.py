@@ -1,0 +1,105 @@
+"""What is refused whoever asks: other names for this server, other sites' pages, too much at once."""
+
+import re
+from ipaddress import ip_address
+
+from apiflask import APIFlask
+from flask import Response, request
+
+from imgindex.server.middleware.rate_limit import Rate, client
+from imgindex.server.problems import problem
+from imgindex.server.settings import Settings
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+UNSAFE_RATE = "200 per second"  # for one address; reads are cheap, and the threads of the server bound them
+PLAIN = 1_000_000  # bytes of a body that is no upload
+FIELDS = 64  # parts of an upload beside its files
+FIELD = 100_000  # bytes of them
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "private, no-cache",
+}
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:]+)(?::[0-9]{1,5})?")
+ANY = ("0.0.0.0", "::", "")  # every address of this machine
+
+
+def register(app: APIFlask) -> None:
+    """Guard an app, as its settings say."""
+    settings: Settings = app.extensions["imgindex"].settings
+    hosts, rate = Hosts(settings), Rate(UNSAFE_RATE)
+    app.config.update(
+        MAX_CONTENT_LENGTH=settings.body,
+        MAX_FORM_PARTS=settings.files + FIELDS,
+        MAX_FORM_MEMORY_SIZE=FIELD,
+    )
+
+    def check() -> Response | None:
+        host = request.headers.get("Host", "").lower()
+        if host not in hosts:
+            return problem(400, "The Host header is not a name of this server; start it with --name to allow another.")
+        if _foreign(host):
+            return problem(403, "Pages of other sites may link to this server, and nothing else.")
+        if request.method not in SAFE:
+            if request.mimetype != "multipart/form-data":
+                request.max_content_length = min(PLAIN, settings.body)
+            if wait := rate.hit(client()):
+                return problem(429, f"Too many requests; try again in {wait} s.", headers={"Retry-After": str(wait)})
+        return None
+
+    app.before_request(check)
+    app.after_request(_protect)
+
+
+class Hosts:
+    """The names by which a server may be called, without ports; so that no other name can be made to mean it."""
+
+    def __init__(self, settings: Settings) -> None:
+        own = [] if settings.host in ANY else [settings.host]
+        self._names = {_bracketed(name.lower()) for name in ("localhost", "127.0.0.1", "::1", *own, *settings.hosts)}
+        self._numbers = settings.host in ANY  # a number needs no DNS, so nobody can make it mean another machine
+
+    def __contains__(self, host: str) -> bool:
+        matched = _HOST.fullmatch(host)
+        if not matched:
+            return False
+        name = matched[1]
+        return name in self._names or (self._numbers and _is_number(name.strip("[]")))
+
+
+def _bracketed(name: str) -> str:
+    return f"[{name}]" if ":" in name and _is_number(name) else name
+
+
+def _is_number(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _foreign(host: str) -> bool:
+    """Whether a page of another site, or of another port, sent this; programs that are no browsers say nothing."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site in ("same-origin", "none"):
+        return False
+    if request.method in SAFE:
+        return site is not None and not (
+            request.headers.get("Sec-Fetch-Mode") == "navigate" and request.headers.get("Sec-Fetch-Dest") == "document"
+        )
+    return site is not None or (origin is not None and origin.lower().partition("://")[2] != host)
+
+
+def _protect(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
