@@ -2,6 +2,8 @@
 
 from imgindex.cleanup.cleaner import Cleaned, Undone
 from imgindex.cleanup.plan import Plan
+from imgindex.clustering.records import Candidate, Clusters, Drift, Lineage, Member, Run, Theme
+from imgindex.duplicates.records import Duplicates, Group, ImageFile, Pair
 from imgindex.errors import (
     BusyError,
     DiskFullError,
@@ -17,37 +19,13 @@ from imgindex.errors import (
 )
 from imgindex.evaluation import Calibration, calibrate_index
 from imgindex.index import ImageIndex
+from imgindex.ingest.records import Added, Incoming, Removed
 from imgindex.models.registry import Availability, Embedder, available_models, default_model
-from imgindex.records import (
-    Added,
-    Candidate,
-    Clusters,
-    Copy,
-    Drift,
-    Duplicates,
-    Entry,
-    Failure,
-    File,
-    FolderShare,
-    Group,
-    Incoming,
-    Lineage,
-    Member,
-    ModelInfo,
-    Neighbour,
-    Original,
-    Pair,
-    PastReport,
-    Removed,
-    Report,
-    Run,
-    Similar,
-    Since,
-    Theme,
-    ThemeShare,
-)
+from imgindex.records import Entry, Failure, File, ModelInfo, Original
+from imgindex.reports.records import FolderShare, PastReport, Report, Since, ThemeShare
 from imgindex.schedule import is_due
 from imgindex.search.projection import one_thread
+from imgindex.search.records import Neighbour, Similar
 
 __version__ = "0.1.0"
 
@@ -59,7 +37,6 @@ __all__ = [
     "Candidate",
     "Cleaned",
     "Clusters",
-    "Copy",
     "DiskFullError",
     "Drift",
     "Duplicates",
@@ -70,6 +47,7 @@ __all__ = [
     "FileGoneError",
     "FolderShare",
     "Group",
+    "ImageFile",
     "ImageIndex",
     "ImgindexError",
     "Incoming",

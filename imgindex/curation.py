@@ -20,10 +20,11 @@ from imgindex.clustering.store import Runs
 from imgindex.decoding.decoder import LARGEST_FILE
 from imgindex.duplicates.finder import Copies
 from imgindex.duplicates.grouping import order_of
+from imgindex.duplicates.records import Duplicates, Group, ImageFile, Pair
 from imgindex.duplicates.store import Evidence
 from imgindex.errors import FileGoneError, NotIndexedError, UnreadablePictureError, UsageError
 from imgindex.ingest.index_model import IndexModel
-from imgindex.records import Copy, Duplicates, FolderShare, Group, Pair, PastReport, Report, Since, ThemeShare
+from imgindex.reports.records import FolderShare, PastReport, Report, Since, ThemeShare
 from imgindex.search.neighbours import Neighbours
 from imgindex.storage.database import now
 from imgindex.storage.images import Store
@@ -82,11 +83,11 @@ class Curation:
             raise NotIndexedError(f"There is no image {image} in the index.")
         return self._copies.of(image)
 
-    def files_of_pairs(self, pairs: Iterable[Pair]) -> dict[int, Copy]:
+    def files_of_pairs(self, pairs: Iterable[Pair]) -> dict[int, ImageFile]:
         """One file of each image of some pairs, by the image's id."""
         return self.files_of({image for pair in pairs for image in (pair.a, pair.b)})
 
-    def files_of(self, images: Collection[int]) -> dict[int, Copy]:
+    def files_of(self, images: Collection[int]) -> dict[int, ImageFile]:
         """One file of each of these images, by the image's id."""
         return {copy.image: copy for copy in self._evidence.first_files(images)}
 
@@ -100,7 +101,7 @@ class Curation:
                 return made
         raise FileGoneError(f"No file of image {image} is as it was indexed; imgindex sync looks for it again.")
 
-    def thumbnail(self, file: Copy) -> bytes | None:
+    def thumbnail(self, file: ImageFile) -> bytes | None:
         """A JPEG of at most THUMBNAIL pixels a side; None where the file is gone or has changed."""
         return self._thumbnail(file.path, file.sha256)
 

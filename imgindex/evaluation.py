@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from imgindex.duplicates.records import Group
 from imgindex.errors import StorageError, UsageError
 from imgindex.index import ImageIndex
 from imgindex.models.registry import Embedder
-from imgindex.records import Group
 
 Pixels = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]

@@ -23,13 +23,15 @@ from imgindex.errors import (
 )
 from imgindex.ingest.index_model import IndexModel
 from imgindex.ingest.pipeline import Ingest, Tally
+from imgindex.ingest.records import Added, Removed
 from imgindex.ingest.upload_folder import Uploads
 from imgindex.ingest.uploads import Receiving
 from imgindex.models.registry import Embedder
-from imgindex.records import Added, Counts, File, ModelInfo, Neighbour, Removed, Similar
+from imgindex.records import Counts, File, ModelInfo
 from imgindex.search import projection as spaces
 from imgindex.search.neighbours import Neighbours
 from imgindex.search.projection import GROWING, GROWN
+from imgindex.search.records import Neighbour, Similar
 from imgindex.sorting import Sorting
 from imgindex.storage.images import Store
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
+from imgindex.clustering.records import Clusters, Run
 from imgindex.clustering.store import Runs
 from imgindex.clustering.themes import EVERY, Themes
-from imgindex.records import Clusters, Run
 
 Progress = Callable[[int, int], None]
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple, get_args
 
 from imgindex.cleanup.journal import How
+from imgindex.duplicates.records import Group, ImageFile
 from imgindex.errors import UsageError
-from imgindex.records import Copy, Group
 
 
 class Skipped(NamedTuple):
@@ -81,7 +81,7 @@ def plan(groups: Sequence[Group], how: How) -> Plan:
     return Plan(how, tuple(steps), tuple(skipped))
 
 
-def _spared(group: Group, copy: Copy, how: How) -> str:
+def _spared(group: Group, copy: ImageFile, how: How) -> str:
     if group.loose:
         pair = f"images {group.weakest.a} and {group.weakest.b}" if group.weakest else "one pair"
         return f"look at group {group.id} first: only the likeness of {pair} holds it together"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from imgindex.records import Lineage
+from imgindex.clustering.records import Lineage
 
 Labels = npt.NDArray[np.int64]
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgindex.clustering.kmeans import SEED, assign, centroids_of, lloyd, seed, silhouettes
-from imgindex.records import Candidate
+from imgindex.clustering.records import Candidate
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgindex.records import Candidate, Lineage, Member, Run, Space
+from imgindex.clustering.records import Candidate, Lineage, Member, Run
+from imgindex.records import Projection
 from imgindex.storage.database import VECTOR, Database
 
 Floats = npt.NDArray[np.float32]
@@ -36,7 +37,7 @@ class Runs:
         """All runs, the newest first."""
         return [_run(row) for row in self._rows(f"{_RUN} ORDER BY id DESC")]
 
-    def put_run(self, run: Run, space: Space | None) -> int:
+    def put_run(self, run: Run, space: Projection | None) -> int:
         """Record a run under an id of its own, which is returned, with the projection in which its centroids lie."""
         fitted = (space.mean, space.components, space.singular) if space else ()
         blobs: list[bytes | None] = [array.astype(VECTOR).tobytes() for array in fitted] or [None] * 3
@@ -50,13 +51,13 @@ class Runs:
             self._write(f"INSERT INTO runs VALUES (NULL{', ?' * len(row)})", [row])
             return self.last_id()
 
-    def projection(self, run: int) -> tuple[Space | None, Ids, Floats]:
+    def projection(self, run: int) -> tuple[Projection | None, Ids, Floats]:
         """The newest run's fit, (k,) its themes, and (k, T) their centroids."""
         (mean, components, singular), *_ = self._rows("SELECT mean, components, singular FROM runs WHERE id = ?", [run])
         space = None
         if mean:
             weights = _floats(singular)
-            space = Space(run, 0, _floats(mean), _floats(components).reshape(len(weights), -1), weights)
+            space = Projection(run, 0, _floats(mean), _floats(components).reshape(len(weights), -1), weights)
         rows = self._rows("SELECT theme, centroid FROM run_themes WHERE run = ? ORDER BY theme", [run])
         return space, np.array([row[0] for row in rows], np.int64), np.stack([_floats(row[1]) for row in rows])
 

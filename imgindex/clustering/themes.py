@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from imgindex.clustering.kmeans import assign
 from imgindex.clustering.lineage import heirs, lineage
+from imgindex.clustering.records import Clusters, Drift, Lineage, Run, Theme
 from imgindex.clustering.selection import Clustering, cluster
 from imgindex.clustering.store import Runs
 from imgindex.errors import NotIndexedError, UsageError
-from imgindex.records import Clusters, Drift, Lineage, Run, Space, Theme
+from imgindex.records import Projection
 from imgindex.schedule import is_due
 from imgindex.search import projection as spaces
 from imgindex.storage.database import alone, now
@@ -33,7 +34,7 @@ GROWN = 0.5  # images that came, as a share of the run's
 EVERY = "7d"
 LONGEST = 80  # letters of a name
 EMPTY = "The index is empty, so there is nothing to cluster; imgindex add FOLDER takes pictures in."
-_NONE: tuple[int, Space | None, Ids, Floats] = (0, None, np.empty(0, np.int64), np.empty((0, 0), np.float32))
+_NONE: tuple[int, Projection | None, Ids, Floats] = (0, None, np.empty(0, np.int64), np.empty((0, 0), np.float32))
 
 
 class Themes:
@@ -101,7 +102,14 @@ class Themes:
             return self._publish(run, space, ids, before, found, distances, start)
 
     def _publish(
-        self, run: Run, space: Space | None, ids: Ids, before: Ids, found: Clustering, distances: Floats, start: float
+        self,
+        run: Run,
+        space: Projection | None,
+        ids: Ids,
+        before: Ids,
+        found: Clustering,
+        distances: Floats,
+        start: float,
     ) -> Run:
         inherited = heirs(before, found.labels)
         themes = {

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from imgindex.decoding.local_features import Described, parse
 from imgindex.duplicates import grouping as duplicates
+from imgindex.duplicates.records import Group, ImageFile, Pair
 from imgindex.duplicates.store import Evidence, Near
 from imgindex.duplicates.verification import prove
 from imgindex.errors import IndexFormatError
-from imgindex.records import Copy, Group, Pair
 from imgindex.search.faiss_index import VectorIndex
 from imgindex.search.neighbours import Neighbours
 from imgindex.search.projection import one_thread
@@ -253,7 +253,7 @@ def _radius(near: Near) -> float:
 
 
 def _components(
-    pairs: list[Pair], files: Mapping[int, list[Copy]], apart: list[tuple[int, int]]
+    pairs: list[Pair], files: Mapping[int, list[ImageFile]], apart: list[tuple[int, int]]
 ) -> list[duplicates.Component]:
     """What pairs join, and images with several files of their own."""
     names = {image: copies[0].sha256 for image, copies in files.items()}

@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from imgindex.duplicates.records import Group, ImageFile, Pair
 from imgindex.errors import UsageError
-from imgindex.records import Copy, Group, Pair
 
 # What makes a file the one to keep, by name: the smallest key wins; how it is said.
-_ORDERS: dict[str, tuple[Callable[[Copy], Any], str]] = {
+_ORDERS: dict[str, tuple[Callable[[ImageFile], Any], str]] = {
     "pixels": (lambda file: -file.width * file.height, "it has more pixels"),
     "compression": (lambda file: -round(file.bytes / (file.width * file.height), 3), "it is compressed less"),
     "oldest": (lambda file: file.mtime_ns, "it is older"),
@@ -90,7 +90,7 @@ def name(components: Iterable[Component], before: Mapping[int, int], fresh: int)
 
 
 def group(
-    number: int, component: Component, files: Sequence[Copy], order: Sequence[str], kept: Collection[str]
+    number: int, component: Component, files: Sequence[ImageFile], order: Sequence[str], kept: Collection[str]
 ) -> Group:
     """The files of a component as a group, the one to keep first."""
     ranked = sorted(files, key=lambda file: (file.path not in kept, *(_ORDERS[name][0](file) for name in order)))
@@ -99,7 +99,7 @@ def group(
     return Group(number, "exact" if exact else "near", why, tuple(ranked), component.weakest, component.loose)
 
 
-def _why(first: Copy, second: Copy, order: Sequence[str], kept: Collection[str]) -> str:
+def _why(first: ImageFile, second: ImageFile, order: Sequence[str], kept: Collection[str]) -> str:
     if first.path in kept:
         return "you chose it"
     return next(

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgindex.records import Copy, Pair, PastReport
+from imgindex.duplicates.records import ImageFile, Pair
+from imgindex.reports.records import PastReport
 from imgindex.storage.database import Database, now
 
 Floats = npt.NDArray[np.float32]
@@ -136,21 +137,21 @@ class Evidence:
 
     # Files and groups
 
-    def copies(self, images: Collection[int]) -> dict[int, list[Copy]]:
+    def copies(self, images: Collection[int]) -> dict[int, list[ImageFile]]:
         """The files of those images that are in one of these or have several files."""
         sql = """SELECT path, image, width, height, files.bytes, mtime_ns, sha256 FROM files JOIN images ON id = image
             WHERE image IN (SELECT value FROM json_each(?) UNION
                 SELECT image FROM files GROUP BY image HAVING count(*) > 1) ORDER BY image, path"""
-        found: dict[int, list[Copy]] = {}
+        found: dict[int, list[ImageFile]] = {}
         for row in self._rows(sql, [json.dumps(list(images))]):
-            found.setdefault(row[1], []).append(Copy(*row))
+            found.setdefault(row[1], []).append(ImageFile(*row))
         return found
 
-    def first_files(self, images: Collection[int]) -> list[Copy]:
+    def first_files(self, images: Collection[int]) -> list[ImageFile]:
         """The first file of each of these images."""
         sql = """SELECT min(path), image, width, height, files.bytes, mtime_ns, sha256 FROM files
             JOIN images ON id = image WHERE image IN (SELECT value FROM json_each(?)) GROUP BY image"""
-        return [Copy(*row) for row in self._rows(sql, [json.dumps(list(images))])]
+        return [ImageFile(*row) for row in self._rows(sql, [json.dumps(list(images))])]
 
     def members(self) -> dict[int, int]:
         """Which group an image was in when groups were last looked at."""

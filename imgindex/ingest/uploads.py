@@ -13,8 +13,9 @@ from imgindex.clustering.themes import Themes
 from imgindex.decoding import formats
 from imgindex.errors import FileGoneError, ImgindexError, NotIndexedError
 from imgindex.ingest.index_model import IndexModel
+from imgindex.ingest.records import Incoming
 from imgindex.ingest.upload_folder import Uploads
-from imgindex.records import Entry, File, Image, Incoming, Original
+from imgindex.records import Entry, File, Image, Original
 from imgindex.storage.images import Store
 
 Floats = npt.NDArray[np.float32]

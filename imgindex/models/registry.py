@@ -76,7 +76,7 @@ class VGG16Embedder:
     """
 
     def __init__(self, model: Model, tensors: list[Vectors], sha256: str, *, precision: Precision) -> None:
-        """`tensors` and `sha256` as from `imgindex.weights.load`; the list is emptied to free memory."""
+        """`tensors` and `sha256` as from `imgindex.models.weights.load`; the list is emptied to free memory."""
         self.info = ModelInfo(model.name, model.layer, model.pooling, 224, "caffe", sha256, model.dimension)
         self.precision = precision
         self._graph = _build(model, tensors, precision)
@@ -96,7 +96,7 @@ class VGG16Embedder:
 
 
 def load_embedder(name: str, *, weights: Path | None = None, precision: Precision | None = None) -> VGG16Embedder:
-    """Load a model of MODELS, from the file `weights` or from where `imgindex.weights.find` finds them.
+    """Load a model of MODELS, from the file `weights` or from where `imgindex.models.weights.find` finds them.
 
     A download shows its progress on stderr. Without a `precision` the hardware decides: bfloat16 where the
     CPU computes in it, else float32. Raises UsageError on an unknown name, WeightsError on bad weights.

@@ -5,7 +5,11 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from imgindex.records import Added, Clusters, Duplicates, Group, Member, Pair, Report, Run, Similar, Theme
+from imgindex.clustering.records import Clusters, Member, Run, Theme
+from imgindex.duplicates.records import Duplicates, Group, Pair
+from imgindex.ingest.records import Added
+from imgindex.reports.records import Report
+from imgindex.search.records import Similar
 
 
 def added_json(added: Added) -> dict[str, Any]:

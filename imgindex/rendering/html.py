@@ -6,16 +6,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from imgindex.records import Clusters, Copy, Duplicates, Group, Member, Report, Theme
+from imgindex.clustering.records import Clusters, Member, Theme
+from imgindex.duplicates.records import Duplicates, Group, ImageFile
 from imgindex.rendering import text as words
+from imgindex.reports.records import Report
 
 PICTURED = 500  # groups, pairs and themes that a page shows with pictures
 GROUP_PICTURED = 24  # pictures of one group or theme
 
-Thumbnail = Callable[[Copy], bytes | None]
+Thumbnail = Callable[[ImageFile], bytes | None]
 
 
-def duplicates_html(duplicates: Duplicates, thumbnail: Thumbnail, files: Mapping[int, Copy]) -> Iterator[str]:
+def duplicates_html(duplicates: Duplicates, thumbnail: Thumbnail, files: Mapping[int, ImageFile]) -> Iterator[str]:
     """A page of all groups, the file to keep first, then of the pairs that are only alike; in pieces, as it is made.
 
     `thumbnail` gives a JPEG in the picture's own shape, or None where the file is not there; it is asked once a picture
@@ -41,7 +43,7 @@ def report_html(report: Report) -> Iterator[str]:
     return _page("report.html", report=report, sentences=words.report_sentences(report))
 
 
-def clusters_html(clusters: Clusters, thumbnail: Thumbnail, files: Mapping[int, Copy]) -> Iterator[str]:
+def clusters_html(clusters: Clusters, thumbnail: Thumbnail, files: Mapping[int, ImageFile]) -> Iterator[str]:
     """A contact sheet of each theme, its most typical picture first; in pieces, as it is made.
 
     `thumbnail` is as for `duplicates_html`. `files` has a file for each image that `pictured` names, by its id.
@@ -65,9 +67,9 @@ def pictured(theme: Theme) -> list[Member]:
     return [medoid, *(others[place * (len(others) - 1) // max(shown - 1, 1)] for place in range(shown))]
 
 
-def by_image(group: Group) -> list[list[Copy]]:
+def by_image(group: Group) -> list[list[ImageFile]]:
     """The files of each picture; the one to keep is the very first."""
-    images: dict[int, list[Copy]] = {}
+    images: dict[int, list[ImageFile]] = {}
     for copy in group.files:
         images.setdefault(copy.image, []).append(copy)
     return list(images.values())

@@ -10,8 +10,8 @@ from unicodedata import east_asian_width
 
 import numpy as np
 
+from imgindex.clustering.records import Clusters, Run, Theme
 from imgindex.errors import StorageError, UsageError
-from imgindex.records import Clusters, Run, Theme
 from imgindex.rendering.text import counted, printable
 
 SHOWN = 40  # themes that a plot shows

@@ -8,10 +8,14 @@ from typing import Any
 
 from imgindex.cleanup.cleaner import Cleaned, Undone
 from imgindex.cleanup.plan import Plan
+from imgindex.clustering.records import Clusters, Lineage, Run
+from imgindex.duplicates.records import Duplicates, Group
 from imgindex.evaluation import Calibration
+from imgindex.ingest.records import Added, Removed
 from imgindex.models.registry import Availability
-from imgindex.records import Added, Clusters, Duplicates, Group, Lineage, Neighbour, Removed, Report, Run
 from imgindex.rendering.exports import utf8
+from imgindex.reports.records import Report
+from imgindex.search.records import Neighbour
 
 LISTED = 10  # lines of a list that a terminal shows
 THEMES = 40  # of which a terminal shows a line each

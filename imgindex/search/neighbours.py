@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgindex.errors import NotIndexedError, StorageError
-from imgindex.records import Space, State
+from imgindex.records import Projection, State
 from imgindex.search import projection as spaces
 from imgindex.search.faiss_index import DamagedFileError, VectorIndex
 from imgindex.storage.images import Store
@@ -24,7 +24,7 @@ WITNESSES = 16  # newest images by which a file knows its database again
 WORTH_SAVING = 0.01  # share of changed vectors; fewer are caught up quicker than the file is written
 
 
-Project = Callable[[Floats, Space | None], Floats]
+Project = Callable[[Floats, Projection | None], Floats]
 
 
 class Neighbours:
@@ -38,7 +38,7 @@ class Neighbours:
         self._file = file
         self._compare = project
         self._index = VectorIndex()
-        self._space: Space | None = None
+        self._space: Projection | None = None
         self._state: State | None = None  # of the database, as far as _index has followed it
         self._unsaved = 0
         self._newest = 0  # id of an image; those after it are not in _index yet
@@ -107,7 +107,7 @@ class Neighbours:
         self._unsaved += len(gone) + len(new)
         return self._unsaved > WORTH_SAVING * len(self._index)
 
-    def project(self, vectors: Floats, space: Space | None) -> Floats:
+    def project(self, vectors: Floats, space: Projection | None) -> Floats:
         """(N, D) embeddings -> (N, C) unit vectors."""
         with np.errstate(over="ignore", invalid="ignore"):  # numbers of a damaged database
             return self._compare(vectors, space)

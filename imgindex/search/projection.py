@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
-from imgindex.records import Space
+from imgindex.records import Projection
 
 Floats = npt.NDArray[np.float32]
 
@@ -73,7 +73,7 @@ def due(fitted: int, images: int, growth: float) -> bool:
     return images >= max(FIRST_FIT, growth * fitted) and fitted < LAST_FIT
 
 
-def fit(vectors: Floats, images: int, rank: int = RANK) -> Space | None:
+def fit(vectors: Floats, images: int, rank: int = RANK) -> Projection | None:
     """The `rank` principal components of (N, D) embeddings of a collection of so many images; not yet versioned.
 
     Works in place: `vectors` is not the same afterwards. None where they do not differ.
@@ -91,10 +91,10 @@ def fit(vectors: Floats, images: int, rank: int = RANK) -> Space | None:
     kept = int((singular > 1e-6 * singular[0]).sum())
     relative = singular[:kept] / singular[0]
     mean, components = np.asarray(pca.mean_, np.float32), np.asarray(pca.components_[:kept], np.float32)
-    return Space(0, images, mean, components, np.asarray(relative, np.float32))
+    return Projection(0, images, mean, components, np.asarray(relative, np.float32))
 
 
-def likeness(vectors: Floats, space: Space | None) -> Floats:
+def likeness(vectors: Floats, space: Projection | None) -> Floats:
     """(N, D) embeddings -> (N, L) unit vectors whose inner product ranks likeness.
 
     Centred, projected on the strongest components and divided by s^p (s: singular values), a mild whitening
@@ -103,7 +103,7 @@ def likeness(vectors: Floats, space: Space | None) -> Floats:
     return _whitened(vectors, space, LIKENESS_RANK, LIKENESS_POWER)
 
 
-def copies(vectors: Floats, space: Space | None) -> Floats:
+def copies(vectors: Floats, space: Projection | None) -> Floats:
     """(N, D) embeddings -> (N, C) unit vectors in which a picture's edits are among its nearest.
 
     As `likeness`, but with more components and a stronger whitening, so that the subject counts less.
@@ -111,12 +111,12 @@ def copies(vectors: Floats, space: Space | None) -> Floats:
     return _whitened(vectors, space, COPIES_RANK, COPIES_POWER)
 
 
-def themes(vectors: Floats, space: Space | None) -> Floats:
+def themes(vectors: Floats, space: Projection | None) -> Floats:
     """(N, D) embeddings -> (N, T) unit vectors to be clustered: as `likeness`, with fewer components, half whitened."""
     return _whitened(vectors, space, THEMES_RANK, THEMES_POWER)
 
 
-def _whitened(vectors: Floats, space: Space | None, rank: int, power: float) -> Floats:
+def _whitened(vectors: Floats, space: Projection | None, rank: int, power: float) -> Floats:
     if space is None:
         return unit(vectors)
     weight = space.components[:rank] / space.singular[:rank, None] ** power
@@ -125,7 +125,7 @@ def _whitened(vectors: Floats, space: Space | None, rank: int, power: float) -> 
         return unit(vectors @ weight.T - length * (weight @ space.mean))
 
 
-def similarity(cosine: Floats, space: Space | None) -> Floats:
+def similarity(cosine: Floats, space: Projection | None) -> Floats:
     """Cosines of `likeness` -> 0 .. 1: 0 as unlike as two pictures picked at random, 1 the same picture."""
     zero = UNLIKE if space is None else 0.0
     scaled: Floats = np.clip((cosine - zero) / (1 - zero), 0, 1)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgindex.records import Counts, Entry, Failure, File, Image, ModelInfo, Space, State
+from imgindex.records import Counts, Entry, Failure, File, Image, ModelInfo, Projection, State
 from imgindex.storage.database import VECTOR, Database, now
 
 Floats = npt.NDArray[np.float32]
@@ -47,16 +47,16 @@ class Store:
         """Record what the index is begun with."""
         self._write("INSERT INTO model VALUES (?, ?, ?, ?, ?, ?, ?)", [astuple(model)])
 
-    def space(self, version: int) -> Space | None:
+    def space(self, version: int) -> Projection | None:
         """A fitted compare space; None for version 0, before any fit."""
         rows = self._rows("SELECT version, images, mean, components, singular FROM spaces WHERE version = ?", [version])
         if not rows:
             return None
         version, images, *blobs = rows[0]
         mean, components, singular = (np.frombuffer(blob, VECTOR).astype(np.float32) for blob in blobs)
-        return Space(version, images, mean, components.reshape(len(singular), len(mean)), singular)
+        return Projection(version, images, mean, components.reshape(len(singular), len(mean)), singular)
 
-    def add_space(self, space: Space) -> int:
+    def add_space(self, space: Projection) -> int:
         """Record a fit; returns the version it was given."""
         with self.transaction():
             blobs = [array.astype(VECTOR).tobytes() for array in (space.mean, space.components, space.singular)]

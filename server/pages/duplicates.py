@@ -8,7 +8,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.exceptions import Conflict
 from werkzeug.wrappers import Response
 
-from imgindex import Copy
+from imgindex import ImageFile
 from imgindex.rendering.html import by_image
 from imgindex.rendering.text import LOOSE, duplicates_sentences, held_by
 from imgindex.server.pages.layout import changed, numbers, partly, whole
@@ -77,7 +77,7 @@ def _words() -> dict[str, Any]:
     return {"held_by": held_by, "loose": LOOSE, "by_image": by_image, "token": token, "card": CARD}
 
 
-def token(copy: Copy) -> str:
+def token(copy: ImageFile) -> str:
     """What a form names a file by, so that no path ever comes from a client."""
     return hashlib.sha256(os.fsencode(copy.path)).hexdigest()
 

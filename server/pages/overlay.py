@@ -5,21 +5,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgindex import Copy, Group, Pair
+from imgindex import Group, ImageFile, Pair
 
 
 @dataclass(frozen=True)
 class Overlay:
     """Two pictures of a group, the one below and the one above."""
 
-    below: Copy
-    above: Copy
+    below: ImageFile
+    above: ImageFile
     pair: Pair | None  # None: not proven of these two themselves
     transform: list[float] | None  # 3 x 3 by rows: unit coordinates of the one above to those of the one below
 
 
 def overlay(
-    group: Group, files: Mapping[int, Copy], pairs: Sequence[Pair], *, chosen: int | None, weakest: bool
+    group: Group, files: Mapping[int, ImageFile], pairs: Sequence[Pair], *, chosen: int | None, weakest: bool
 ) -> Overlay | None:
     """The one to keep and a chosen picture, or else the first other one; or the weakest pair. None for the same bytes.
 

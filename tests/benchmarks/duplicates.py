@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from imgindex import ImageIndex
-from imgindex.records import Group
+from imgindex.duplicates.records import Group
 from tests.benchmarks.peers import Pairs, pairs, rates, true_pairs
 from tests.benchmarks.photos import FOLDER, photos
 

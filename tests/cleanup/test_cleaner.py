@@ -28,8 +28,9 @@ from imgindex.cleanup import moves
 from imgindex.cleanup.cleaner import Cleaner
 from imgindex.cleanup.journal import Entry, Ledger
 from imgindex.cleanup.plan import Plan, plan
+from imgindex.duplicates.records import Group, ImageFile, Pair
 from imgindex.errors import UsageError
-from imgindex.records import Copy, File, Group, Image, ModelInfo, Pair
+from imgindex.records import File, Image, ModelInfo
 from imgindex.storage.images import Store
 
 HOWS = ["trash", "quarantine", "hardlink"]
@@ -47,7 +48,7 @@ class Pictures:
         self.groups: list[Group] = []
         self.was: dict[str, tuple[bytes, int, int]] = {}
 
-    def file(self, path: Path, data: bytes) -> Copy:
+    def file(self, path: Path, data: bytes) -> ImageFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         path.chmod([0o600, 0o644, 0o640][len(self.was) % 3])
@@ -55,7 +56,7 @@ class Pictures:
         digest, status = sha256(data).digest(), path.stat()
         self.was[str(path)] = (data, status.st_mtime_ns, status.st_mode)
         image = self.index(str(path))
-        return Copy(
+        return ImageFile(
             path=str(path), image=image, width=1, height=1,
             bytes=len(data), mtime_ns=status.st_mtime_ns, sha256=digest,
         )  # fmt: skip

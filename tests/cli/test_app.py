@@ -135,8 +135,8 @@ def test_names_that_are_not_text(run, photos):
 
 def imgindex(*arguments: Any, **environment: str) -> subprocess.CompletedProcess[str]:
     code = (
-        "import sys, imgindex.cli\n"
-        "try: imgindex.cli.app()\n"
+        "import sys, imgindex.cli.app as cli\n"
+        "try: cli.main()\n"
         "finally: print(*sorted({'tensorflow', 'keras', 'sklearn', 'matplotlib'} & {*sys.modules}), file=sys.stderr)"
     )
     return subprocess.run(

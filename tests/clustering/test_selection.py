@@ -10,8 +10,8 @@ from sklearn.metrics import silhouette_samples
 from imgindex.clustering import kmeans
 from imgindex.clustering import selection as clusters
 from imgindex.clustering.kmeans import assign, silhouettes
+from imgindex.clustering.records import Candidate
 from imgindex.clustering.selection import Clustering, candidates, choose, cluster, fewest, knee
-from imgindex.records import Candidate
 from imgindex.search.projection import unit
 
 

@@ -338,7 +338,7 @@ class TestProcesses:
 
     def test_children_die_with_a_killed_parent(self) -> None:
         script = (
-            "import sys, time; from imgindex.decode import Decoder; d = Decoder(8, workers=1)\n"
+            "import sys, time; from imgindex.decoding.decoder import Decoder; d = Decoder(8, workers=1)\n"
             "d.decode(sys.stdin.buffer.read()); print('ready', flush=True); time.sleep(60)"
         )
         with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from imgindex.records import Candidate, Clusters, Copy, Drift, Lineage, Member, Run, Theme
+from imgindex.clustering.records import Candidate, Clusters, Drift, Lineage, Member, Run, Theme
+from imgindex.duplicates.records import ImageFile
 from imgindex.rendering import html as pages
 from imgindex.rendering import text as report
 
@@ -28,14 +29,14 @@ OTHER = Theme(2, None, 0.25, (member(20, 0.1),))
 SOME = Clusters(RUN, (BOATS, OTHER), Drift(40, 1, 0, 0))
 
 
-def files(*images: int) -> dict[int, Copy]:
-    return {image: Copy(f"/q/{image}.jpg", image, 300, 200, 1000, 0, bytes(32)) for image in images}
+def files(*images: int) -> dict[int, ImageFile]:
+    return {image: ImageFile(f"/q/{image}.jpg", image, 300, 200, 1000, 0, bytes(32)) for image in images}
 
 
 class Page(HTMLParser):
     """What a browser would see: each figure's text and picture, and all text."""
 
-    def __init__(self, clusters: Clusters, found: dict[int, Copy]) -> None:
+    def __init__(self, clusters: Clusters, found: dict[int, ImageFile]) -> None:
         super().__init__()
         self.text, self.figures = "", list[str]()
         self.kept, self.alts, self.tags = list[int](), list[str](), set[str]()
@@ -45,7 +46,7 @@ class Page(HTMLParser):
         self.feed(html)
         self.close()
 
-    def _thumbnail(self, copy: Copy) -> bytes | None:
+    def _thumbnail(self, copy: ImageFile) -> bytes | None:
         self.asked.append(copy.image)
         return None if copy.image == 14 else b"jpeg"
 

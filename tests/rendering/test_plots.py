@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from imgindex.clustering.records import Candidate, Clusters, Drift, Lineage, Member, Run, Theme
 from imgindex.errors import StorageError, UsageError
-from imgindex.records import Candidate, Clusters, Drift, Lineage, Member, Run, Theme
 from imgindex.rendering.plots import NAME, SHOWN, write_plots
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -180,7 +180,7 @@ def test_matplotlib_is_imported_when_it_draws_and_never_needs_a_display(tmp_path
         import imgindex.rendering.plots
         assert "matplotlib" not in sys.modules
         from tests.rendering.test_plots import SOME
-        imgindex.plots.write_plots(SOME, pathlib.Path(sys.argv[1]))
+        imgindex.rendering.plots.write_plots(SOME, pathlib.Path(sys.argv[1]))
         assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
     """
     subprocess.run(

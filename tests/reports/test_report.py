@@ -11,17 +11,18 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
-from imgindex.records import Copy, Duplicates, FolderShare, Group, Pair, Report, Since, ThemeShare
+from imgindex.duplicates.records import Duplicates, Group, ImageFile, Pair
 from imgindex.rendering import exports
 from imgindex.rendering import html as pages
 from imgindex.rendering import text as report
+from imgindex.reports.records import FolderShare, Report, Since, ThemeShare
 
 EVIL = os.fsdecode(b"/p/\xff\xe2\x80\xae<script>alert('1')</script>\n\r\x1b[31m,\"{{ 7*7 }}\xd7\xa9.jpg")
 CALIBRATION = "Never calibrated."
 
 
-def copy(image: int, path: str = "", width: int = 300, height: int = 200) -> Copy:
-    return Copy(path or f"/p/{image}.jpg", image, width, height, 1000 * image, 0, bytes(32))
+def copy(image: int, path: str = "", width: int = 300, height: int = 200) -> ImageFile:
+    return ImageFile(path or f"/p/{image}.jpg", image, width, height, 1000 * image, 0, bytes(32))
 
 
 def pair(a: int, b: int, score: float = 0.87654) -> Pair:
@@ -195,7 +196,7 @@ def test_text_of_a_report():
 def test_page_of_duplicates():
     asked: list[int] = []
 
-    def thumbnail(copy: Copy) -> bytes | None:
+    def thumbnail(copy: ImageFile) -> bytes | None:
         asked.append(copy.image)
         return None if copy.image == 4 else b"jpeg"
 

@@ -32,7 +32,7 @@ class Pair(Schema):
     overlap = fields.Float()
 
 
-class Copy(Schema):
+class ImageFile(Schema):
     """One file of a group."""
 
     path = text()
@@ -49,7 +49,7 @@ class Group(Schema):
     kind = choice("exact", "near")
     keep = text(metadata={"description": "Path of the file to keep."})
     why = text()
-    files = many(Copy)
+    files = many(ImageFile)
     weakest = one(Pair)
     loose = flag(metadata={"description": "One pair alone joins two parts of it: look at it."})
 

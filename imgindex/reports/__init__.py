@@ -1,0 +1,1 @@
+"""Reports: how much is redundant, and what changed since the last one."""
