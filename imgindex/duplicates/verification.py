@@ -1,4 +1,4 @@
-"""Do two pictures show the same picture? A proof for a pair, from what imgindex/decoding/local_features.py keeps of each.
+"""Do two pictures show the same picture? A proof for a pair, from what `local_features` keeps of each.
 
 The two are aligned by their keypoints, mirrored or not, and then what overlaps is compared tile by tile. Maps are
 3 x 3, from the one picture's coordinates to the other's; unless said otherwise each 0 to 1 across and down.
