@@ -1,9 +1,10 @@
 """imgindex: find the copies, find images like this, and keep a growing collection sorted."""
 
-from imgindex.cleanup.cleaner import Cleaned, Undone
-from imgindex.cleanup.plan import Plan
+from imgindex.cleanup.plan import Cleaned, Plan, Undone
 from imgindex.clustering.records import Candidate, Clusters, Drift, Lineage, Member, Run, Theme
-from imgindex.duplicates.records import Duplicates, Group, ImageFile, Pair
+from imgindex.clustering.themes import LONGEST_NAME
+from imgindex.decoding.thumbnails import THUMBNAIL
+from imgindex.duplicates.records import Duplicates, Group, Pair
 from imgindex.errors import (
     BusyError,
     DiskFullError,
@@ -17,19 +18,25 @@ from imgindex.errors import (
     UsageError,
     WeightsError,
 )
-from imgindex.evaluation import Calibration, calibrate_index
+from imgindex.evaluation import evaluate
 from imgindex.index import ImageIndex
 from imgindex.ingest.records import Added, Incoming, Removed
-from imgindex.models.registry import Availability, Embedder, available_models, default_model
-from imgindex.records import Entry, Failure, File, ModelInfo, Original
-from imgindex.reports.records import FolderShare, PastReport, Report, Since, ThemeShare
-from imgindex.schedule import is_due
-from imgindex.search.projection import one_thread
+from imgindex.models.base import Availability, Embedder
+from imgindex.models.registry import available_models, default_model
+from imgindex.records import LARGEST_ID, Entry, Failure, File, ImageFile, ModelInfo, Original
+from imgindex.reports.records import Calibration, FolderShare, PastReport, Report, Since, ThemeShare
+from imgindex.schedule import EVERY_DAY, EVERY_WEEK, is_due
 from imgindex.search.records import Neighbour, Similar
+from imgindex.threads import one_thread
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "EVERY_DAY",
+    "EVERY_WEEK",
+    "LARGEST_ID",
+    "LONGEST_NAME",
+    "THUMBNAIL",
     "Added",
     "Availability",
     "BusyError",
@@ -75,8 +82,8 @@ __all__ = [
     "UsageError",
     "WeightsError",
     "available_models",
-    "calibrate_index",
     "default_model",
+    "evaluate",
     "is_due",
     "one_thread",
 ]

@@ -1,10 +1,18 @@
 """What can go wrong, each with a sentence that names the thing and the way out."""
 
 import errno
+import os
 
 
 class ImgindexError(Exception):
-    """Base of every error that imgindex raises on purpose; its text is one sentence for a person."""
+    """Base of every error that imgindex raises on purpose; its text is one sentence for a person.
+
+    `hint`: the way out on the command line, as another sentence, for who shows the error there.
+    """
+
+    def __init__(self, sentence: str = "", *, hint: str | None = None) -> None:
+        super().__init__(sentence)
+        self.hint = hint
 
 
 class UsageError(ImgindexError):
@@ -39,13 +47,23 @@ class DiskFullError(StorageError):
     """There is no room left for it."""
 
 
-def storage_error(error: OSError, sentence: str) -> StorageError:
+def storage_error(error: OSError, sentence: str, *, hint: str | None = None) -> StorageError:
     """A sentence about an operating system's error, as the kind of error that it is."""
-    return (DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError)(sentence)
+    return (DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError)(sentence, hint=hint)
+
+
+ANOTHER_FOLDER = "Name another folder with --index."  # a hint
 
 
 class NotIndexedError(ImgindexError):
     """An id or path that the index does not know."""
+
+
+def not_indexed(target: "str | os.PathLike[str] | int") -> NotIndexedError:
+    """For an image by its id, or a path, that the index does not know."""
+    if isinstance(target, int):
+        return NotIndexedError(f"There is no image {target} in the index.")
+    return NotIndexedError(f"{os.fspath(target)} is not in the index; add it first.")
 
 
 class FileGoneError(ImgindexError):

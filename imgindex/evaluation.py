@@ -1,25 +1,23 @@
 """How well does the index find copies among a user's own photos? Edits of a sample of them tell."""
 
 import itertools
-import json
+import random
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from imgindex.duplicates.records import Group
 from imgindex.errors import StorageError, UsageError
 from imgindex.index import ImageIndex
-from imgindex.models.registry import Embedder
-
-Pixels = npt.NDArray[np.uint8]
-Progress = Callable[[int, int], None]
+from imgindex.models.base import Embedder
+from imgindex.reports.records import Calibration
+from imgindex.types import Pixels, Progress
 
 DEFAULT = 40  # photos: with their edits 280 pictures, a minute on a slow machine, and enough for a compare space
 LEAST = 3
@@ -53,50 +51,6 @@ EDITS: dict[str, Callable[[Pixels], Pixels]] = {
     "square": lambda image: _resized(image, *(min(image.shape[:2]),) * 2),
     "half": _half,
 }
-_FILES = len(EDITS) + 1  # of each photo
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What became of a sample of photos and their edits."""
-
-    created: str  # ISO 8601, UTC
-    photos: int
-    found: int  # pairs of files in one group
-    right: int  # of those, pairs of the same photo
-    by_edit: dict[str, int]  # photos that were in one group with this edit of theirs
-    seconds: float
-
-    @property
-    def precision(self) -> float:
-        """Share of the found pairs that are right; 1 when none was found."""
-        return self.right / self.found if self.found else 1.0
-
-    @property
-    def recall(self) -> float:
-        """Share of all pairs of a photo's files that were found."""
-        return self.right / (self.photos * _FILES * (_FILES - 1) // 2)
-
-    def recall_of(self, edit: str) -> float:
-        """Share of the photos that were found together with this edit."""
-        return self.by_edit[edit] / self.photos
-
-    def sentence(self) -> str:
-        """For people: when and how well."""
-        worst = min(self.by_edit, key=self.recall_of)
-        hardest = "" if self.recall == 1 else f" (worst: {worst}, {_percent(self.recall_of(worst))})"
-        return (
-            f"Calibrated on {self.created[:10]} with {len(EDITS)} edits of each of {self.photos} of your photos: "
-            f"{_percent(self.recall)} of the copies were found{hardest}, "
-            f"and {_percent(self.precision)} of what was found was right."
-        )
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Calibration":
-        return cls(**json.loads(text))
 
 
 def calibrate(
@@ -118,18 +72,29 @@ def calibrate(
             _write(picture, number, files)
         with ImageIndex(Path(made) / "index", embedder=embedder) as index:
             index.add([files], progress=progress)
-            found = list(_pairs(index.duplicates().groups))
+            found = list(_pairs(index.duplicates.find().groups))
     right = [(edit, other) for (photo, edit), (same, other) in found if photo == same]
     by_edit = {edit: sum({*pair} == {_ORIGINAL, edit} for pair in right) for edit in EDITS}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Calibration(now, len(pictures), len(found), len(right), by_edit, time.monotonic() - start)
 
 
-def calibrate_index(index: ImageIndex, *, photos: int = DEFAULT, progress: Progress | None = None) -> Calibration:
-    """Calibrate an index with pictures of its own, and have it remember the result. Raises as `calibrate`."""
-    result = calibrate(index.sample(photos), index.embedder, index.folder, progress)
-    index.put_calibration(result.sentence(), asdict(result))
+def evaluate(index: ImageIndex, *, photos: int = DEFAULT, progress: Progress | None = None) -> Calibration:
+    """Measure an index with pictures of its own, and have it remember the result. Raises as `calibrate`."""
+    result = calibrate(sample(index, photos), index.embedder, index.folder, progress)
+    index.duplicates.put_calibration(result.sentence(), asdict(result))
     return result
+
+
+def sample(index: ImageIndex, count: int) -> list[Pixels]:
+    """Pictures of different groups, (H, W, 3) uint8 RGB as the model sees them but in their own shape."""
+    groups = index.duplicates.find().groups
+    copies = {file.image for group in groups for file in group.files} - {group.files[0].image for group in groups}
+    entries = index.images.list(limit=max(1, index.counts().images))
+    images = sorted(entry.id for entry in entries if entry.id not in copies)
+    random.Random(0).shuffle(images)
+    pictures = (index.images.picture(image, index.embedder.info.input_size) for image in images)
+    return list(itertools.islice((picture for picture in pictures if picture is not None), count))
 
 
 def _write(picture: Pixels, number: int, folder: Path) -> None:
@@ -150,8 +115,3 @@ def _pairs(groups: Iterable[Group]) -> Iterable[tuple[list[str], list[str]]]:
     """Every two files of a group, each as its photo and edit."""
     for group in groups:
         yield from itertools.combinations([Path(file.path).stem.split("_") for file in group.files], 2)
-
-
-def _percent(share: float) -> str:
-    """One digit, and never 100 for less than all."""
-    return f"{int(share * 1000) / 10:.1f}%" if share < 1 else "100%"

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from imgindex.errors import UsageError
-from imgindex.records import Failure
+from imgindex.records import LARGEST_ID, Failure, File
+
+EMPTY_PATH = "The path is empty; use . for the current folder."
 
 
 class Found(NamedTuple):
@@ -30,7 +32,7 @@ def absolute(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
     full = []
     for path in paths:
         if not os.fspath(path):
-            raise UsageError("An empty path names nothing; say . for the current folder.")
+            raise UsageError(EMPTY_PATH)
         full.append(os.path.abspath(os.path.expanduser(path)))
         try:
             os.lstat(full[-1])
@@ -81,7 +83,20 @@ def _found(path: str) -> Found | Failure:
         return Failure(path, reason(error))
     if not stat.S_ISREG(status.st_mode):
         return Failure(path, "not a regular file")
-    return Found(path, status.st_size, min(status.st_mtime_ns, 2**63 - 1))  # as much as SQLite takes
+    return Found(path, *stamp(status))
+
+
+def stamp(status: os.stat_result) -> tuple[int, int]:
+    """A file's size and time of change in nanoseconds, as the database has them."""
+    return status.st_size, min(status.st_mtime_ns, LARGEST_ID)
+
+
+def is_as_indexed(file: File) -> bool:
+    """Whether a file is there, by its size and time the one that was indexed."""
+    try:
+        return stamp(os.stat(file.path)) == (file.bytes, file.mtime_ns)
+    except OSError:
+        return False
 
 
 def read(path: str, limit: int) -> Content:

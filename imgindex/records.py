@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 Sha256 = bytes  # 32 of them
+LARGEST_ID = 2**63 - 1  # as far as SQLite counts
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,19 @@ class File:
     image: int
     bytes: int
     mtime_ns: int
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A file with what its image is."""
+
+    path: str
+    image: int
+    width: int  # pixels, upright
+    height: int
+    bytes: int
+    mtime_ns: int
+    sha256: Sha256
 
 
 @dataclass(frozen=True)

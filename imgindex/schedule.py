@@ -1,10 +1,12 @@
-"""When something is due that is done now and then."""
+"""When recurring work is due."""
 
 import re
 from datetime import UTC, datetime, timedelta
 
 from imgindex.errors import UsageError
 
+EVERY_WEEK = "7d"  # themes change as a collection grows, and a run of a large one takes minutes
+EVERY_DAY = "1d"  # a report costs little, and one a day is a curve
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -21,11 +23,11 @@ def is_due(schedule: str, last: datetime, now: datetime | None = None) -> bool:
     from cronsim import CronSim, CronSimError
 
     try:
-        due = next(CronSim(schedule, last.astimezone().replace(tzinfo=None)))  # by the clock on the wall
+        due = next(CronSim(schedule, last.astimezone().replace(tzinfo=None)))  # by the wall clock
     except StopIteration:
         return False  # a day that never comes
     except CronSimError as error:
         raise UsageError(
-            f'"{schedule}" is no schedule; give an interval such as 7d, or a cron expression such as "0 3 * * sun".'
+            f'"{schedule}" is not a valid schedule; use an interval such as 7d, or cron such as "0 3 * * sun".'
         ) from error
     return bool(due.astimezone() <= now)

@@ -1,4 +1,4 @@
-"""Pictures of many requests, joined to batches for the model: it takes what has come while it was busy."""
+"""Pictures of many requests, joined into batches for the model: each takes what arrived during the one before."""
 
 import queue
 import threading
@@ -8,24 +8,17 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from imgindex import ImageIndex, ImgindexError, Incoming
+from imgindex import ImageIndex, Incoming
+from imgindex.server.errors import OverloadedError
+from imgindex.types import Floats
 
-Floats = npt.NDArray[np.float32]
-
-BATCH = 32  # pictures; larger ones are no faster
-WAITING = 256  # pictures; server.room bounds their bytes
-RESTART = 10  # seconds until a server that is stopped may be there again
-STOPPING = "The server is being stopped"
-
-
-class QueueFullError(ImgindexError):
-    """More pictures are waiting for the model than the server holds, or it takes no more."""
-
-    def __init__(self, retry_after: int, why: str = "Too many pictures are waiting for the model") -> None:
-        super().__init__(f"{why}; send this again in {retry_after} s.")
-        self.retry_after = retry_after
+BATCH = 32  # pictures; the model is no faster on larger batches
+WAITING = 256  # pictures: eight batches, the last of which waits half a minute on two cores
+RESTART = 10  # seconds that a restart usually takes
+SECONDS = 0.15  # of VGG16 for a picture on two cores, until the first batch has been timed
+STOPPING = "The server is shutting down"
+FULL = "Too many pictures are waiting for the model"
 
 
 @dataclass(frozen=True)
@@ -44,8 +37,8 @@ class _Waiting:
     done: "Future[Embedded]" = field(default_factory=Future)
 
 
-class Batches:
-    """One thread that embeds, and keeps what is to be kept, in the order in which pictures come."""
+class Batcher:
+    """One thread that embeds pictures, and adds those to be kept, in the order of arrival."""
 
     def __init__(self, index: ImageIndex, observe: Callable[[int, float], None] = lambda *_: None) -> None:
         self._index = index
@@ -54,29 +47,29 @@ class Batches:
         self._waiting = 0
         self._closed = False
         self._lock = threading.Lock()
-        self._rate = 0.15  # seconds a picture, as last seen
+        self._seconds = SECONDS  # for a picture, in the last batch
         self._thread = threading.Thread(target=self._run, name="imgindex-model", daemon=True)
         self._thread.start()
 
     def __len__(self) -> int:
-        """Pictures that wait or are at the model."""
+        """Pictures that are waiting or in the model."""
         return self._waiting
 
     def close(self) -> None:
-        """End after the batch at the model; what waits is refused."""
+        """Stop after the current batch; waiting pictures are refused."""
         with self._lock:
             self._closed = True
         self._queue.put(None)
         self._thread.join()
 
     def put(self, pictures: Sequence[Incoming], *, keep: bool) -> list["Future[Embedded]"]:
-        """Queue pictures that are new to the index. Raises QueueFullError, with none of them queued."""
+        """Queue pictures that are new to the index. Raises OverloadedError, with none of them queued."""
         items = [_Waiting(picture, keep) for picture in pictures]
         with self._lock:
             if self._closed:
-                raise QueueFullError(RESTART, STOPPING)
+                raise OverloadedError(RESTART, STOPPING)
             if self._waiting + len(items) > WAITING:
-                raise QueueFullError(max(1, round(self._waiting * self._rate)))
+                raise OverloadedError(max(1, round(self._waiting * self._seconds)), FULL)
             self._waiting += len(items)
             for item in items:
                 self._queue.put(item)
@@ -93,9 +86,9 @@ class Batches:
                 batch.append(item)
             try:
                 if self._closed:
-                    raise QueueFullError(RESTART, STOPPING)
+                    raise OverloadedError(RESTART, STOPPING)
                 self._embed(batch)
-            except Exception as error:  # noqa: BLE001  # it is the requests', which are waiting for it
+            except Exception as error:  # noqa: BLE001  # the waiting requests raise it
                 for item in batch:
                     if not item.done.done():
                         item.done.set_exception(error)
@@ -105,15 +98,17 @@ class Batches:
     def _embed(self, batch: list[_Waiting]) -> None:
         start = time.monotonic()
         pictures = [item.picture for item in batch]
-        vectors = self._index.embed(pictures)
+        vectors = self._index.uploads.embed(pictures)
         seconds = time.monotonic() - start
-        self._rate = seconds / len(batch)
+        self._seconds = seconds / len(batch)
         self._observe(len(batch), seconds)
         kept = [(item, vector) for item, vector in zip(batch, vectors, strict=True) if item.keep]
         for item, vector in zip(batch, vectors, strict=True):
             if not item.keep:
                 item.done.set_result(Embedded(vector))
         if kept:
-            taken = self._index.take([item.picture for item, _ in kept], np.stack([vector for _, vector in kept]))
+            taken = self._index.uploads.add(
+                [item.picture for item, _ in kept], np.stack([vector for _, vector in kept])
+            )
             for (item, vector), (image, new) in zip(kept, taken, strict=True):
                 item.done.set_result(Embedded(vector, image, new))

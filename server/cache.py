@@ -1,4 +1,4 @@
-"""What many requests ask for and only a change of the index changes: computed once, then shared."""
+"""Values that depend only on the index: computed once for each version of it, then shared by all requests."""
 
 import secrets
 import time
@@ -17,18 +17,18 @@ class _Held:
     value: Any
 
 
-class Snapshots:
-    """Values by name, each good for one version of the index. Usable from several threads."""
+class Cache:
+    """Values by name, each valid for one version of the index. Usable from several threads."""
 
     def __init__(self, version: Callable[[], int]) -> None:
         self._version = version
-        self._run = secrets.token_hex(4)  # versions of another run of the server say nothing
+        self._run = secrets.token_hex(4)  # versions of another run of the server are not comparable
         self._held: dict[str, _Held] = {}
         self._locks: dict[str, Lock] = {}
         self._lock = Lock()
 
     def get(self, name: str, compute: Callable[[], T]) -> T:
-        """The value under a name, as it is now or was since the call; who asks meanwhile waits for one computation."""
+        """The value under a name, no older than this call; concurrent calls wait for one computation."""
         asked = time.monotonic()
         with self._lock:
             alone = self._locks.setdefault(name, Lock())
@@ -36,7 +36,7 @@ class Snapshots:
             held = self._held.get(name)
             if held is None or held.begun < asked:
                 held = self._renewed(held, compute)
-                # That may have written down what it found, which makes another version.
+                # The computation may have stored what it found, which makes another version.
                 held = self._held[name] = self._renewed(held, compute)
             value: T = held.value
         return value
@@ -46,5 +46,5 @@ class Snapshots:
         return held if held and held.version == version else _Held(begun, version, compute())
 
     def etag(self) -> str:
-        """The same as long as the index is."""
+        """Changes whenever the index does."""
         return f"{self._run}-{self._version()}"

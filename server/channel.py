@@ -1,4 +1,8 @@
-"""HTTP as it comes in: what never reaches the app is answered in the shape of its problems, and logged like them."""
+"""HTTP on the wire: requests that never reach the app are answered and logged like its problems.
+
+It subclasses inner classes of waitress, which have no types and may change: requirements.lock pins the version, and
+tests/server/test_process.py runs every answer below on it.
+"""
 
 import json
 import logging
@@ -17,24 +21,24 @@ from imgindex.server.problems import SENTENCES
 
 log = logging.getLogger("imgindex.server")
 
-TOO_LONG = 431
-WIRE_SENTENCES = {
-    400: "This is no request as HTTP has it; mend the program that sent it.",
-    401: "Send a token, as Authorization: Bearer TOKEN; without one, a body of this size is not taken.",
+TOO_LONG = 431  # the status of headers that are too long
+CHANNEL_SENTENCES = {
+    400: "Malformed HTTP request; fix the program that sent it.",
+    401: "Send a token as Authorization: Bearer TOKEN; without one, a body of this size is refused.",
     413: SENTENCES[413],
     TOO_LONG: "The headers of the request are too long; send fewer or shorter ones.",
     500: SENTENCES[500],
-    501: "This Transfer-Encoding is not taken here; send the body chunked, or with a Content-Length.",
-    507: "The server has no room for the body of this request; send it again when there is some.",
+    501: "Unsupported Transfer-Encoding; send the body chunked, or with a Content-Length.",
+    507: "The server's disk is full; free some space there and send the request again.",
 }
 
 
-class _WireError(ErrorTask):  # type: ignore[misc]  # here and below: waitress has no types
-    """What is no HTTP, or far too large, or found no room."""
+class _ProblemTask(ErrorTask):  # type: ignore[misc]  # here and below: waitress has no types
+    """Malformed, far too large, or more than the disk holds."""
 
     def execute(self) -> None:
         error, request, name = self.request.error, self.request, new_id()
-        detail = WIRE_SENTENCES.get(error.code, f"{error.reason}.")
+        detail = CHANNEL_SENTENCES.get(error.code, f"{error.reason}.")
         body = json.dumps(
             {"type": "about:blank", "title": error.reason, "status": error.code, "detail": detail}
         ).encode()
@@ -49,7 +53,7 @@ class _WireError(ErrorTask):  # type: ignore[misc]  # here and below: waitress h
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
-        known = error.code != TOO_LONG  # else waitress has made up a line in place of what was sent
+        known = error.code != TOO_LONG  # then waitress has put a made-up request line in place of the real one
         path = getattr(request, "path", None) if known else None
         write_line(
             name=name,
@@ -73,7 +77,7 @@ class _NoTokenError(Error):  # type: ignore[misc]
 
 
 class _Nowhere:
-    """The buffer of a body that nobody will read."""
+    """The buffer of a body that nobody reads."""
 
     def append(self, data: bytes) -> None:
         pass
@@ -83,7 +87,7 @@ class _Nowhere:
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
-    """A large body waits in a temporary file; where that finds no room, the client is told when it has sent all."""
+    """A large body waits in a temporary file; if the disk is full, the client is told once it has sent everything."""
 
     _refused: _NoRoomError | None = None
 
@@ -91,7 +95,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         try:
             consumed = super().received(data)
         except OSError as error:
-            log.error("%s cannot be written (%s); free some room there.", tempfile.gettempdir(), error.strerror)
+            log.error("%s cannot be written (%s); free some space there.", tempfile.gettempdir(), error.strerror)
             self._refused = _NoRoomError("no room")
             self.body_rcv.buf.close()
             self.body_rcv.buf = _Nowhere()
@@ -99,12 +103,12 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         if self.completed and self._refused:
             self.error = self._refused
         if self.error:
-            self.expect_continue = False  # or waitress would ask for the body, and go on
+            self.expect_continue = False  # or waitress would ask for the body and go on
         return int(consumed)
 
 
 class _GuardedParser(_Parser):
-    """Where a token is needed, who sends none fills no disk with bodies that the app would refuse."""
+    """Where a token is needed, nobody without one can fill the disk with bodies that the app would refuse."""
 
     def received(self, data: bytes) -> int:
         consumed = super().received(data)
@@ -117,7 +121,7 @@ class _GuardedParser(_Parser):
 class Channel(HTTPChannel):  # type: ignore[misc]
     """One connection."""
 
-    error_task_class = _WireError
+    error_task_class = _ProblemTask
     parser_class: Any = _Parser
 
 

@@ -1,4 +1,4 @@
-"""Work that outlasts a request: one run of the clustering at a time, watched by its id."""
+"""Background work: one run of the clustering at a time, watched by its id."""
 
 import logging
 import math
@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Literal
 
-from imgindex import BusyError, ImageIndex, ImgindexError, NotIndexedError, UsageError
+from imgindex import BusyError, ImageIndex, ImgindexError, NotIndexedError
 
 log = logging.getLogger("imgindex.server")
 
-REMEMBERED = 100  # jobs
-ASKED = "It was asked for."
+REMEMBERED = 100  # jobs: each is a line, and nobody asks for older ones
 STOPPED = "The server was stopped."
 
 
@@ -33,11 +32,11 @@ class Job:
 
 
 class _ClosingError(Exception):
-    """Nobody will look at the result."""
+    """The server is shutting down, and nobody waits for the result."""
 
 
 class Jobs:
-    """Starts runs in a thread of its own. Usable from several threads."""
+    """Starts runs in its own thread. Usable from several threads."""
 
     def __init__(self, index: ImageIndex) -> None:
         self._index = index
@@ -48,22 +47,20 @@ class Jobs:
         self._failed = -math.inf
 
     def close(self) -> None:
-        """End the one that runs at its next step; the last run's themes stay."""
+        """Stop the current job at its next step; the themes of the last run stay."""
         with self._lock:
             self._closing = True
         self._thread.shutdown()
 
-    def start_recluster(self, clusters: int | None = None, *, why: str = ASKED) -> Job:
+    def start_recluster(self, clusters: int | None = None, *, why: str | None = None) -> Job:
         """Start a run. Raises BusyError while another runs here, UsageError for a number of clusters out of range."""
-        images = self._index.counts().images
-        if clusters is not None and not 1 <= clusters <= images:
-            raise UsageError(f"{clusters} clusters cannot be made of {images} images; ask for 1 to {images}.")
+        self._index.themes.check_number(clusters)
         with self._lock:
             if self._closing:
                 raise BusyError(STOPPED)
             last = next(reversed(self._jobs.values()), None)
             if last and last.state == "running":
-                raise BusyError("A recluster is running; watch it, or wait for it to end.")
+                raise BusyError("Another run is in progress; wait for it to finish.")
             job = Job(secrets.token_hex(8), "running", datetime.now(UTC).isoformat(timespec="seconds"))
             self._jobs[job.id] = job
             for old in list(self._jobs)[:-REMEMBERED]:
@@ -71,17 +68,19 @@ class Jobs:
             self._thread.submit(self._run, job.id, clusters, why)
         return job
 
-    def _run(self, job: str, clusters: int | None, why: str) -> None:
+    def _run(self, job: str, clusters: int | None, why: str | None) -> None:
         try:
-            run = self._index.recluster(clusters, why=why, progress=lambda done, total: self._put(job, done, total))
+            run = self._index.themes.recluster(
+                clusters, why=why, progress=lambda done, total: self._put(job, done, total)
+            )
         except _ClosingError as error:
             self._fail(job, str(error))
         except ImgindexError as error:
             log.error("recluster: %s", error)
             self._fail(job, str(error))
         except Exception:
-            log.exception("The recluster failed.")
-            self._fail(job, "It failed; the server's log says why.")
+            log.exception("The run failed.")
+            self._fail(job, "The run failed; the server's log says why.")
         else:
             self._failed = -math.inf
             self._jobs[job] = replace(self._jobs[job], state="done", run=run.id)
@@ -100,13 +99,13 @@ class Jobs:
         try:
             return self._jobs[job]
         except KeyError:
-            raise NotIndexedError(f"There is no job {job} here; the server remembers its last {REMEMBERED}.") from None
+            raise NotIndexedError(f"There is no job {job}; the server remembers its last {REMEMBERED}.") from None
 
     def since_failure(self) -> float:
-        """Seconds since the last run failed; infinite when it did not."""
+        """Seconds since the last run failed; infinite if it did not."""
         return time.monotonic() - self._failed
 
     def last(self) -> Job | None:
-        """The one that was started last."""
+        """The job that was started last."""
         with self._lock:
             return next(reversed(self._jobs.values()), None)

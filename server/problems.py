@@ -22,8 +22,8 @@ from imgindex import (
     UsageError,
     WeightsError,
 )
-from imgindex.rendering.exports import utf8
-from imgindex.server.batcher import QueueFullError
+from imgindex.rendering.paths import utf8
+from imgindex.server.errors import OverloadedError
 
 log = logging.getLogger("imgindex.server")
 
@@ -33,24 +33,24 @@ STATUSES: tuple[tuple[type[ImgindexError], int], ...] = (
     (FileGoneError, 404),  # 410 would promise that it never comes back
     (BusyError, 409),
     (UnreadablePictureError, 422),
-    (QueueFullError, 503),
+    (OverloadedError, 503),
     (WeightsError, 503),
     (DiskFullError, 507),
     (StorageError, 503),
 )
 SENTENCES = {
-    400: "The request is not as it should be.",
+    400: "The request is invalid.",
     403: "This is not allowed.",
     404: "There is nothing at this address.",
-    413: "The request is larger than this server takes; send fewer or smaller files.",
-    415: "This kind of content is not taken here.",
-    416: "The file has no such bytes.",
+    413: "The request is larger than this server allows; send fewer or smaller files.",
+    415: "Unsupported media type; the description at /docs says what to send.",
+    416: "The file has no such range of bytes.",
     429: "Too many requests; try again in a moment.",
-    500: "The server failed at this; its log says why.",
+    500: "The server failed to handle this request; its log says why.",
 }
-BUSY = 10  # seconds until it is worth to ask again
-SHOWN = 20  # errors of one request, and
-LONGEST = 200  # characters of what the client sent that come back
+BUSY = 10  # seconds before a retry makes sense: another process is writing, or the disk is full
+SHOWN = 20  # errors of one request that are listed: a person fixes the first ones first
+LONGEST = 200  # characters of what the client sent that are sent back
 
 
 def register(app: APIFlask) -> None:
@@ -78,13 +78,13 @@ def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = Non
 
 
 def wants_page() -> bool:
-    """Whether a person's browser asks for a page, not a program for data."""
+    """Whether a browser asks for a page, rather than a program for data."""
     kinds = ["application/problem+json", "application/json", "text/html"]
     return not request.path.startswith("/api/") and request.accept_mimetypes.best_match(kinds) == "text/html"
 
 
 def _utf8(text: str) -> str:
-    """With bytes of a path that are not UTF-8, and halves of characters that a client sent, spelt out."""
+    """Bytes of a path that are not UTF-8, and lone surrogates that a client sent, are escaped."""
     try:
         return utf8(text)
     except UnicodeEncodeError:
@@ -95,16 +95,16 @@ def _page(body: Mapping[str, Any]) -> str | None:
     try:
         return render_template("problem.html", **body)
     except Exception:
-        log.exception("The page for a problem could not be made.")
+        log.exception("The page for a problem could not be rendered.")
         return None
 
 
 def _imgindex(error: ImgindexError) -> Response:
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
-    if status >= 500 and not isinstance(error, QueueFullError):  # which a crowd would write again and again
+    if status >= 500 and not isinstance(error, OverloadedError):  # a crowd would fill the log with it
         log.error("%s", error)
     headers = {}
-    if isinstance(error, QueueFullError):
+    if isinstance(error, OverloadedError):
         headers["Retry-After"] = str(error.retry_after)
     elif isinstance(error, BusyError) or (isinstance(error, StorageError) and status == 503):
         headers["Retry-After"] = str(BUSY)
@@ -114,16 +114,16 @@ def _imgindex(error: ImgindexError) -> Response:
 def _http(error: HTTPException) -> Any:
     if error.response is not None or error.code is None or error.code < 400:
         return error.get_response()
-    said = vars(error).get("description")  # by who raised it; a property or the class has what it is by default
+    said = vars(error).get("description")  # set by whoever raised it; the default is on the class
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        said = f"This address takes {', '.join(sorted(error.valid_methods))} only."
+        said = f"This address only accepts {', '.join(sorted(error.valid_methods))}."
         headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return problem(error.code, said or SENTENCES.get(error.code, f"{error.name}."), headers=headers)
 
 
 def _apiflask(error: HTTPError) -> Response:
-    """What APIFlask refuses by itself: parameters and bodies that are not as described."""
+    """What APIFlask refuses by itself: parameters and bodies that do not match their description."""
     headers = dict(Headers(error.headers))
     errors = list(_flat(error.detail)) if isinstance(error.detail, dict) else []
     if not errors:

@@ -1,4 +1,4 @@
-"""Serve the app by waitress: threads in one process, and an end that loses nothing."""
+"""Serve the app with waitress: threads in one process, and a shutdown that loses nothing."""
 
 import ctypes
 import logging
@@ -14,19 +14,19 @@ from waitress.server import BaseWSGIServer, create_server
 from imgindex import UsageError, one_thread
 from imgindex.server.app import create_app
 from imgindex.server.channel import Channel, GuardedChannel
-from imgindex.server.scheduler import Schedule
+from imgindex.server.scheduler import Scheduler
 from imgindex.server.service import Service
 from imgindex.server.settings import LOOPBACK, Settings
 
-THREADS = 24  # requests that are worked on at once; server.room keeps uploads from taking all of them
-CONNECTIONS = 200
+THREADS = 24  # requests at once: middleware.admission admits 16 uploads, so eight threads are left for reads
+CONNECTIONS = 200  # open at once: each browser keeps six, so thirty people; waitress allows 100 by default
 M_ARENA_MAX = -8  # of malloc.h
-FORM = 1_000_000  # bytes around the files of an upload
+FORM = 1_000_000  # bytes of an upload beside its files: 64 headers and fields take a tenth of it
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
-LOOK = 0.2  # seconds until a stop is noticed
-IDLE = 60  # seconds until a silent connection is closed
+LOOK = 0.2  # seconds until a stop is noticed: too short for a person to wait
+IDLE = 60  # seconds until a silent connection is closed: proxies keep theirs about as long
 
-logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait their turn is no news
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns whenever a request waits its turn
 
 
 class Server:
@@ -44,13 +44,15 @@ class Server:
                 threads=THREADS,
                 connection_limit=CONNECTIONS,
                 channel_timeout=IDLE,
-                max_request_body_size=settings.body + FORM,  # what is a little too large, the app refuses in its words
+                max_request_body_size=settings.body
+                + FORM,  # slightly larger ones reach the app, which refuses them in its own words
                 ident=None,
                 **(_proxy(settings) if settings.proxy else {}),
             )
         except (OSError, ValueError) as error:
             raise UsageError(
-                f"{settings.host}:{settings.port} cannot be served ({error}); choose another --host or --port."
+                f"The server cannot listen on {settings.host}:{settings.port} ({error}); choose another host or port.",
+                hint="Use --host or --port.",
             ) from error
         listening = [one for one in self._sockets.values() if isinstance(one, BaseWSGIServer)]
         for one in listening:
@@ -59,17 +61,17 @@ class Server:
         self.address = f"http://{f'[{name}]' if ':' in name else name}:{listening[0].effective_port}"
 
     def run(self) -> None:
-        """Answer requests until `stop`, or Ctrl-C."""
+        """Answer requests until `stop` or Ctrl-C."""
         with suppress(KeyboardInterrupt):
             while not self._stopped:
                 wasyncore.loop(timeout=LOOK, use_poll=True, map=self._sockets, count=1)
 
     def stop(self) -> None:
-        """Let `run` return, in whichever thread it is."""
+        """Make `run` return, in whichever thread it is."""
         self._stopped = True
 
     def close(self) -> None:
-        """Close all connections, once nothing runs any more or after 5 seconds; `run` must have returned."""
+        """Close all connections, once all requests are done or after 5 seconds; `run` must have returned."""
         self._server.task_dispatcher.shutdown()
         self._server.close()
         wasyncore.close_all(self._sockets)
@@ -78,33 +80,33 @@ class Server:
 def serve(config: Mapping[str, Any], *, started: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; `started` gets the address once it listens.
 
-    `config` is as for `create_app`. Raises UsageError when the port is taken or the host is not ours.
+    `config` is as for `create_app`. Raises UsageError when the port is taken or the host is not of this machine.
     """
     _share_memory()
     app = create_app(config)
     service: Service = app.extensions["imgindex"]
     try:
-        schedule = Schedule(service, synced=app.extensions["imgindex.metrics"].synced)
+        scheduler = Scheduler(service, synced=app.extensions["imgindex.metrics"].synced)
         server = Server(app, service.settings)
     except BaseException:
         service.close()
         raise
     before = {number: signal.signal(number, _interrupt) for number in ENDINGS}
     try:
-        schedule.start()
+        scheduler.start()
         started(server.address)
-        with one_thread():  # many requests at once need no more
+        with one_thread():  # requests run side by side already
             server.run()
     finally:
-        schedule.close()
-        service.close()  # which ends the requests that still run
+        scheduler.close()
+        service.close()  # which ends the requests that are still running
         server.close()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def _proxy(settings: Settings) -> dict[str, Any]:
-    """What waitress is told of a proxy; at a loopback address, whoever calls is on this machine, by IPv6 as well."""
+    """What waitress is told about a proxy; on a loopback address every client is on this machine, also over IPv6."""
     return {
         "trusted_proxy": "*" if settings.host in LOOPBACK else "127.0.0.1",
         "trusted_proxy_count": 1,
@@ -113,12 +115,12 @@ def _proxy(settings: Settings) -> dict[str, Any]:
 
 
 def _share_memory() -> None:
-    """Without this, glibc gives each thread memory of its own, which others cannot use: a third more, and growing."""
+    """By default glibc gives each thread memory that others cannot use: a third more in all, and growing."""
     with suppress(OSError, AttributeError):  # another libc
         ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 2)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    for number in ENDINGS:  # the end takes seconds; a second Ctrl-C would only cut it short
+    for number in ENDINGS:  # shutting down takes seconds, and a second Ctrl-C would cut it short
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""What the server does by itself, now and then: recluster, keep a report, walk the added folders."""
+"""What the server does on a schedule: recluster, save a report, walk the added folders."""
 
 import logging
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from imgindex.server.service import Service
 
 log = logging.getLogger("imgindex.server")
 
-LOOK = 60  # seconds between two looks whether something is due
-RETRY = 600  # seconds from a recluster that failed, or found another process at it, to the next
-NEVER = "1970-01-01T00:00:00+00:00"
+LOOK = 60  # seconds between two checks: the precision of a cron expression
+RETRY = 600  # seconds before a failed recluster is tried again: whatever was wrong may last a while
+NEVER = "1970-01-01T00:00:00+00:00"  # long enough ago for any schedule
 
 
 class _StoppedError(ImgindexError):
-    """Nobody waits for the end of it."""
+    """The server is shutting down, and nobody waits for the result."""
 
 
-class Schedule:
-    """One thread looks every minute: sync and report run in it one at a time, a recluster beside it as a job."""
+class Scheduler:
+    """One thread checks every minute: sync and report run in it, one at a time, and a recluster as a job."""
 
     def __init__(self, service: Service, *, synced: Callable[[], None] = lambda: None) -> None:
         """`synced` is called when the added folders have been walked."""
@@ -39,38 +39,38 @@ class Schedule:
         self._scheduler.start()
 
     def close(self) -> None:
-        """End what runs at its next step."""
+        """Stop whatever is running at its next step."""
         self._closing = True
         if self._scheduler.running:
             self._scheduler.shutdown()
 
     def recluster(self) -> None:
-        """When the schedule or a drift asks for it, but not right after one that failed."""
+        """If the schedule or drift calls for it, but not right after a failure."""
         if self._service.jobs.since_failure() < RETRY:
             return
-        if why := self._service.index.due(self._service.settings.recluster):
+        if why := self._service.index.themes.due(self._service.settings.recluster):
             self._service.jobs.start_recluster(why=why)
 
     def report(self) -> None:
-        """Keep a report, for the next one and the plot to compare with."""
-        past = self._service.index.reports()
+        """Save a report, which the next one and the plot compare with."""
+        past = self._service.index.reports.history()
         last = datetime.fromisoformat(past[-1].created if past else NEVER)
         if self._service.index.counts().files and is_due(self._service.settings.report, last):
-            self._service.index.report()
+            self._service.index.reports.make()
 
     def sync(self) -> None:
-        """Walk the added folders, and prove what is new."""
+        """Walk the added folders, and find duplicates of what is new."""
         schedule, now = self._service.settings.sync, datetime.now(UTC)
         if schedule and is_due(schedule, self._synced, now):
             self._synced = now
             added = self._service.index.sync(progress=self._go_on)
-            self._service.index.prove(progress=self._go_on)
+            self._service.index.duplicates.prove(progress=self._go_on)
             self._tell()
             log.info("sync: %d added, %d moved, %d failed", added.added, added.moved, len(added.failed))
 
     def _go_on(self, _done: int, _total: int) -> None:
         if self._closing:
-            raise _StoppedError("The server is being stopped.")
+            raise _StoppedError("The server is shutting down.")
 
 
 def _quietly(job: Callable[[], None]) -> Callable[[], None]:
@@ -78,7 +78,7 @@ def _quietly(job: Callable[[], None]) -> Callable[[], None]:
         try:
             job()
         except (BusyError, _StoppedError):
-            pass  # the command line is at it, or it goes on after the next start
+            pass  # another process is doing it, or it continues after the next start
         except ImgindexError as error:
             log.error("%s: %s", job.__name__, error)
 

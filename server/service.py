@@ -1,4 +1,4 @@
-"""What requests share: the index, the queue to its model, background runs, and answers that many ask for."""
+"""What requests share: the index, the queue for its model, background runs, and cached answers."""
 
 import logging
 import threading
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 from flask import current_app
 
 from imgindex import (
@@ -24,16 +23,15 @@ from imgindex import (
     UnreadablePictureError,
     UsageError,
 )
-from imgindex.server.batcher import Batches
-from imgindex.server.cache import Snapshots
+from imgindex.server.batcher import Batcher
+from imgindex.server.cache import Cache
 from imgindex.server.jobs import Jobs
 from imgindex.server.settings import Settings
-
-Floats = npt.NDArray[np.float32]
+from imgindex.types import Floats
 
 log = logging.getLogger("imgindex.server")
 
-THUMBNAILS = 4_000  # kept in memory, of 10 to 20 KB each
+THUMBNAILS = 4_000  # kept in memory, of 10 to 20 KB each: at most 80 MB
 
 
 @dataclass(frozen=True)
@@ -55,18 +53,18 @@ class Service:
         self.index = ImageIndex(
             settings.index, model=settings.model, weights=settings.weights, embedder=settings.embedder
         )
-        self.index.tidy()
+        self.index.uploads.tidy()
         self._observe = observe
-        self.batches = Batches(self.index, self._embedded)
+        self.batcher = Batcher(self.index, self._embedded)
         self.jobs = Jobs(self.index)
-        self._snapshots = Snapshots(self.index.version)
-        self._thumbnail = lru_cache(THUMBNAILS)(self.index.preview)
-        self._unready: str | None = "The model is being loaded; try again in a moment."
+        self._cache = Cache(self.index.version)
+        self._thumbnail = lru_cache(THUMBNAILS)(self.index.images.thumbnail)
+        self._unready: str | None = "The model is loading; try again in a moment."
         threading.Thread(target=self._load, name="imgindex-load", daemon=True).start()
 
     def close(self) -> None:
-        """Finish what was begun, and close the index."""
-        self.batches.close()
+        """Finish the work in progress, and close the index."""
+        self.batcher.close()
         self.jobs.close()
         self.index.close()
 
@@ -82,22 +80,22 @@ class Service:
             self._unready = "The model could not be loaded; the server's log says why."
 
     def _embedded(self, pictures: int, seconds: float) -> None:
-        self._unready = None  # the model works now, whatever was wrong with it
+        self._unready = None  # the model works now, whatever was wrong before
         self._observe(pictures, seconds)
 
     def ready(self) -> str | None:
-        """None when pictures can be embedded, else a sentence that says why not."""
+        """None if pictures can be embedded, else a sentence that says why not."""
         return self._unready
 
-    # Pictures that come
+    # Uploads
 
     def upload(self, files: Sequence[bytes]) -> list[Uploaded | UnreadablePictureError]:
-        """Keep pictures, each safe on the disk when this returns. Raises QueueFullError, WeightsError, StorageError."""
+        """Add pictures, each safe on disk when this returns. Raises OverloadedError, WeightsError, StorageError."""
         if len(files) > self.settings.files:
-            raise UsageError(f"{len(files)} files are too many at once; send at most {self.settings.files}.")
+            raise UsageError(f"{len(files)} files are too many for one upload; send at most {self.settings.files}.")
         received = [self._receive(data) for data in files]
         new = {one.sha256: one for one in received if isinstance(one, Incoming) and one.image is None}
-        queued = dict(zip(new, self.batches.put(list(new.values()), keep=True), strict=True))
+        queued = dict(zip(new, self.batcher.put(list(new.values()), keep=True), strict=True))
         answers: list[Uploaded | UnreadablePictureError] = []
         for one in received:
             if isinstance(one, UnreadablePictureError):
@@ -108,47 +106,47 @@ class Service:
                 first = kept.new and new.pop(one.sha256, None) is not None
                 try:
                     answers.append(self._uploaded(kept.image, new=first))
-                except NotIndexedError:  # it was kept, and somebody has forgotten it already
+                except NotIndexedError:  # it was added, and somebody has removed it since
                     answers.append(Uploaded(kept.image, first, (), (), None))
             else:
                 try:
                     answers.append(self._uploaded(one.image, new=False))
-                except NotIndexedError:  # forgotten just now, so it is new again
+                except NotIndexedError:  # removed just now, so it is new again
                     answers += self.upload([one.data])
         return answers
 
     def _receive(self, data: bytes) -> Incoming | UnreadablePictureError:
         try:
-            return self.index.receive(data)
+            return self.index.uploads.decode(data)
         except UnreadablePictureError as error:
             return error
 
     def _uploaded(self, image: int, *, new: bool) -> Uploaded:
-        entry = self.index.entry(image)
-        exact = tuple(path for path in entry.paths if not self.index.is_upload(path))
-        return Uploaded(image, new, exact, tuple(self.index.copies_of(image)), entry.theme)
+        entry = self.index.images.get(image)
+        exact = tuple(path for path in entry.paths if not self.index.uploads.owns(path))
+        return Uploaded(image, new, exact, tuple(self.index.duplicates.of(image)), entry.theme)
 
     def look(self, data: bytes) -> int | Floats:
-        """What `similar` takes for an uploaded picture, which is not kept: its id or its (D,) embedding."""
-        picture = self.index.receive(data)
+        """The query for an uploaded picture, which is not kept: its id or its (D,) embedding."""
+        picture = self.index.uploads.decode(data)
         if picture.image is not None:
             return picture.image
-        vector: Floats = self.batches.put([picture], keep=False)[0].result().vector
+        vector: Floats = self.batcher.put([picture], keep=False)[0].result().vector
         return vector
 
     def forget(self, image: int) -> None:
-        """Forget an image; a file that was uploaded is deleted with it. Raises NotIndexedError."""
+        """Forget an image and delete its uploaded file, if any. Raises NotIndexedError."""
         self.index.remove([image])
 
-    # Answers that many ask for
+    # Cached answers
 
     def duplicates(self) -> Duplicates:
         """All groups."""
-        return self._snapshots.get("duplicates", self.index.duplicates)
+        return self._cache.get("duplicates", self.index.duplicates.find)
 
     def clusters(self) -> Clusters:
         """The themes as they are now."""
-        return self._snapshots.get("clusters", self.index.clusters)
+        return self._cache.get("clusters", self.index.themes.current)
 
     def group(self, number: int) -> Group:
         """A group by its id. Raises NotIndexedError."""
@@ -156,7 +154,7 @@ class Service:
             if group.id == number:
                 return group
         raise NotIndexedError(
-            f"There is no group {number} now; its pictures may have been decided about, cleaned or forgotten."
+            f"There is no group {number} any more; list the duplicates again to see the current groups."
         )
 
     def theme(self, number: int) -> Theme:
@@ -164,19 +162,19 @@ class Service:
         for theme in self.clusters().themes:
             if theme.id == number:
                 return theme
-        raise NotIndexedError(f"There is no theme {number} now; the last run may have dissolved it.")
+        raise NotIndexedError(f"There is no theme {number} any more; list the themes again to see the current ones.")
 
     def report(self) -> Report:
-        """The report as it is now; it is not kept."""
-        return self._snapshots.get("report", self.index.preview_report)
+        """The current report, which is not saved."""
+        return self._cache.get("report", self.index.reports.preview)
 
     def etag(self) -> str:
-        """The same as long as the index is."""
-        return self._snapshots.etag()
+        """Changes whenever the index does."""
+        return self._cache.etag()
 
     def thumbnail(self, image: int) -> bytes:
-        """A JPEG of at most 320 pixels a side. Raises NotIndexedError, FileGoneError."""
-        return self._thumbnail(self.index.entry(image).id)
+        """A JPEG of at most THUMBNAIL pixels a side. Raises NotIndexedError, FileGoneError."""
+        return self._thumbnail(self.index.images.get(image).id)
 
 
 def current() -> Service:

@@ -1,36 +1,26 @@
-"""What tests share: a tiny fake embedder, pictures to index, the command line, the measuring data when it is there."""
+"""Fixtures of many tests: pictures to index, the command line, children, disks, the measuring data if it is there."""
 
 import json
+import os
 import signal
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from imgindex import ModelInfo
 from imgindex.cli.app import main
+from tests.support.embedders import FakeEmbedder
+from tests.support.processes import Adders
 
 # A shell that starts pytest in the background makes it, and all that it starts, deaf to Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-
-
-class FakeEmbedder:
-    """16 numbers a picture: the mean grey of its 4 x 4 tiles."""
-
-    def __init__(self, name: str = "fake", weights: str = "0" * 64) -> None:
-        self.info = ModelInfo(name, "tiles", "mean", 16, "none", weights, 16)
-        self.embedded = 0
-
-    def embed(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        self.embedded += len(pixels)
-        tiles = pixels.reshape(len(pixels), 4, 4, 4, 4, 3).astype(np.float32)
-        return tiles.mean(axis=(2, 4, 5)).reshape(len(pixels), 16)
 
 
 @pytest.fixture
@@ -88,3 +78,50 @@ def run(tmp_path, monkeypatch, capfd):
         return Result(exit.value.code or 0, out, err)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def adders(tmp_path_factory) -> Iterator[Adders]:
+    """Starts children that a test can kill."""
+    adders = Adders(tmp_path_factory.mktemp("jobs"))
+    yield adders
+    adders.close()
+
+
+@pytest.fixture
+def inline(monkeypatch) -> None:
+    """No process of a decoder is started: that would take longer than all that is tested."""
+    from imgindex.decoding import decoder
+    from tests.support.decoding import InlineDecoder
+
+    monkeypatch.setattr(decoder, "Decoder", InlineDecoder)
+
+
+@pytest.fixture
+def mounted(request, tmp_path) -> Iterator[Callable[..., Path]]:
+    """Mounts a tmpfs with options, again for others. Where that is forbidden, the test runs as root of a namespace."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(*options: str) -> Path:
+        how = ["-o", ",".join(["remount", *options])] if os.path.ismount(folder) else ["-o", ",".join(options)]
+        subprocess.run(["mount", "-t", "tmpfs", *how, "tmpfs", str(folder)], check=True, capture_output=True)
+        return folder
+
+    try:
+        mount("size=1m")
+    except (OSError, subprocess.CalledProcessError) as error:
+        if "IMGINDEX_NAMESPACE" in os.environ:
+            pytest.fail(f"cannot mount: {error}")
+        inside = ["unshare", "--user", "--map-root-user", "--mount"]
+        if subprocess.run([*inside, "true"], check=False, capture_output=True).returncode:
+            pytest.skip("neither mount nor unshare is allowed here")
+        test = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", request.node.nodeid]
+        again = subprocess.run(
+            [*inside, *test], env=os.environ | {"IMGINDEX_NAMESPACE": "1"}, cwd=request.config.rootpath,
+            check=False, capture_output=True, text=True,
+        )  # fmt: skip
+        assert again.returncode == 0, again.stdout
+        pytest.skip("passed in a namespace of its own")
+    yield mount
+    subprocess.run(["umount", str(folder)], check=True)

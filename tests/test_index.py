@@ -54,7 +54,7 @@ def test_a_second_path_is_recorded_without_embedding(index, photos, embedder):
     assert index.add([photos]).added == 1
     assert counts(index) == (5, 6)
     assert embedder.embedded == 5
-    (group,) = index.duplicates().groups
+    (group,) = index.duplicates.find().groups
     assert [Path(file.path).name for file in group.files] == ["0.png", "copy.png"]
     assert group.kind == "exact"
 
@@ -342,8 +342,8 @@ def test_check_finds_and_repair_mends(tmp_path, photos, embedder):
     with ImageIndex(tmp_path / "index", embedder=embedder) as index:
         index.add([photos])
         assert index.check() == []
-        index._store._write("UPDATE vectors SET vector = ? WHERE image = ?", [(b"short", 1)])
-        index._store._write("DELETE FROM vectors WHERE image = ?", [(2,)])
+        index._store.database.write("UPDATE vectors SET vector = ? WHERE image = ?", [(b"short", 1)])
+        index._store.database.write("DELETE FROM vectors WHERE image = ?", [(2,)])
         assert any("Image 1 has an embedding of another length" in problem for problem in index.check())
         assert any("Image 2 has no embedding" in problem for problem in index.check())
         index.repair()
@@ -379,7 +379,7 @@ def test_an_empty_path_is_not_the_current_folder(index, photos, monkeypatch):
     index.add([photos])
     monkeypatch.chdir(photos)
     for call in (index.add, index.remove):
-        with pytest.raises(UsageError, match="empty path"):
+        with pytest.raises(UsageError, match="path is empty"):
             call([""])
     assert counts(index) == (5, 5)
 

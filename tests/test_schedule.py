@@ -145,7 +145,7 @@ def test_what_is_no_schedule_is_said_in_a_sentence(schedule):
     with pytest.raises(UsageError) as error:
         is_due(schedule, MONDAY, MONDAY)
     text = str(error.value)
-    assert "no schedule" in text
+    assert "not a valid schedule" in text
     assert schedule.strip()[:20] in text
     assert "\n" not in text
     assert text.endswith(".")

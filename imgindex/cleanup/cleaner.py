@@ -4,101 +4,102 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from io import BufferedReader
 
 from imgindex import files
 from imgindex.cleanup import moves
-from imgindex.cleanup.journal import Ended, Entry, How, Ledger
-from imgindex.cleanup.plan import Plan, Skipped, Step
-from imgindex.errors import UsageError
+from imgindex.cleanup.journal import Ended, Entry, Journal
+from imgindex.cleanup.plan import Cleaned, How, Plan, Skipped, Step, Undone, plan
+from imgindex.duplicates.records import Duplicates
+from imgindex.errors import BusyError, UsageError
 from imgindex.records import File
-from imgindex.storage.images import Store
-
-AnyPath = str | os.PathLike[str]
-Progress = Callable[[int, int], None]
+from imgindex.storage.storage import Storage
+from imgindex.types import AnyPath, Progress
 
 
-@dataclass(frozen=True)
-class Cleaned:
-    """What `apply` did."""
+class Cleanup:
+    """`index.cleanup`: plans, carries them out, and takes them back.
 
-    done: tuple[str, ...]  # paths
-    skipped: tuple[Skipped, ...]  # those of the plan, too
-    freed: int  # bytes; those of a trash once it is emptied
-
-
-@dataclass(frozen=True)
-class Undone:
-    """What `undo` did."""
-
-    restored: tuple[str, ...]  # paths; the index does not know them yet
-    failed: tuple[Skipped, ...]
-
-
-class Cleaner:
-    """Carries out plans, and takes them back.
-
-    A kill at any moment loses nothing; the next call of any method settles what it left. Every method raises
-    BusyError while another process is in one with this index, and as `Store` does.
+    A kill at any moment loses nothing; the next call of `apply`, `recover` or `undo` settles what it left. These
+    raise BusyError while another process is in one with this index, and as `Database` does.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Storage, *, find: Callable[[Sequence[str]], Duplicates], follow: Callable[[], None]
+    ) -> None:
+        """`find` gives the groups for an order of keeping; `follow` brings up to date what is derived from images."""
         self._store = store
-        self._ledger = Ledger(store)
+        self._journal = Journal(store.database)
+        self._find = find
+        self._follow = follow
 
-    def apply(
-        self, plan: Plan, *, quarantine_folder: AnyPath | None = None, progress: Progress | None = None
-    ) -> Cleaned:
+    def plan(self, how: How = "trash", *, keep: Sequence[str] = ()) -> Plan:
+        """What cleaning would do; does nothing. `keep` is as for `index.duplicates.find`."""
+        return plan(self._find(keep).groups, how)
+
+    def apply(self, plan: Plan, *, quarantine: AnyPath | None = None, progress: Progress | None = None) -> Cleaned:
         """Put away each file that is as it was indexed, if its keeper is there, unchanged, and another file.
 
         `progress` is called with the files done and all there are. Raises UsageError for a quarantine without a folder
         or with one that the index would find again.
         """
-        quarantine = self._quarantine(quarantine_folder) if plan.how == "quarantine" else ""
+        folder = self._quarantine(quarantine) if plan.how == "quarantine" else ""
         done, skipped, freed = [], list(plan.skipped), 0
-        with self._ledger.alone():
+        with self._journal.alone():
             self._settle_all()
-            run = self._ledger.next_run()
+            run = self._journal.next_run()
             for number, step in enumerate(plan.steps, 1):
                 try:
-                    freed += self._put_away(step, plan.how, run, quarantine)
+                    freed += self._put_away(step, plan.how, run, folder)
                     done.append(step.path)
                 except OSError as error:
                     skipped.append(Skipped(step.path, files.reason(error)))
                 if progress:
                     progress(number, len(plan.steps))
+        self._follow()
         return Cleaned(tuple(done), tuple(skipped), freed)
 
     def recover(self) -> None:
         """Finish or take back what a killed run had begun."""
-        with self._ledger.alone():
+        with self._journal.alone():
             self._settle_all()
+        self._follow()
+
+    def problems(self) -> list[str]:
+        """What a killed run left begun, one sentence each; a run that is at work leaves nothing."""
+        if not self._journal.begun():
+            return []
+        try:
+            with self._journal.alone():
+                left = self._journal.begun()
+        except BusyError:
+            return []
+        return [f"Cleaning {entry.path} was interrupted; repair settles whether it goes or stays." for entry in left]
 
     def undo(self) -> Undone:
         """Bring back all of the newest run that is not brought back, never over another file. Repeatable."""
         failed = []
-        with self._ledger.alone():
-            run = self._ledger.latest()
+        with self._journal.alone():
+            run = self._journal.latest()
             restored = [entry.path for entry in self._settle_all() if entry.run == run]
-            for entry in self._ledger.open_of(run):
+            for entry in self._journal.open_of(run):
                 try:
                     moves.bring_back(entry)
-                    self._ledger.end(entry, "undone")
+                    self._journal.end(entry, "undone")
                     restored.append(entry.path)
                 except OSError as error:
                     failed.append(Skipped(entry.path, files.reason(error)))
                     if isinstance(error, moves.GoneError):
-                        self._ledger.end(entry, "failed", files.reason(error))
+                        self._journal.end(entry, "failed", files.reason(error))
         return Undone(tuple(restored), tuple(failed))
 
     def _quarantine(self, folder: AnyPath | None) -> str:
         if not folder:
             raise UsageError("A quarantine needs a folder to put files into; name one.")
         path = os.path.abspath(os.path.expanduser(folder))
-        for walked in self._store.folders():
+        for walked in self._store.images.folders():
             inside = os.path.relpath(path, walked).split(os.sep)
             if inside[0] != ".." and (inside == ["."] or not any(part.startswith(".") for part in inside)):
                 raise UsageError(
@@ -106,12 +107,12 @@ class Cleaner:
                 )
         return path
 
-    def _put_away(self, step: Step, how: How, run: int, quarantine: str) -> int:
+    def _put_away(self, step: Step, how: How, run: int, folder: str) -> int:
         """Returns the bytes that it frees. Raises OSError with the reason why the file stays."""
         with _checked(step, how) as status:
-            target = moves.target(step.path, how, quarantine)
+            target = moves.target(step.path, how, folder)
             mode = stat.S_IMODE(status.st_mode)
-            entry = self._ledger.begin(
+            entry = self._journal.begin(
                 Entry(run, step.path, step.sha256, step.bytes, step.mtime_ns, mode, step.keep, how, target)
             )
             try:
@@ -129,13 +130,12 @@ class Cleaner:
 
     def _finish(self, entry: Entry) -> None:
         with self._store.transaction():
-            self._ledger.end(entry, "done")
-            image = self._store.image_id(entry.sha256) if entry.action == "hardlink" else None
+            self._journal.end(entry, "done")
+            image = self._store.images.id_of(entry.sha256) if entry.action == "hardlink" else None
             if image is None:
-                self._store.remove_files([entry.path])
+                self._store.images.remove_files([entry.path])
             else:
-                mtime_ns = min(os.stat(entry.path).st_mtime_ns, 2**63 - 1)
-                self._store.put_file(File(entry.path, image, entry.bytes, mtime_ns))
+                self._store.images.put_file(File(entry.path, image, *files.stamp(os.stat(entry.path))))
 
     def _settle(self, entry: Entry, otherwise: Ended, note: str) -> Ended:
         """End an entry as what is on disk says, or otherwise. Raises OSError when that cannot be told now."""
@@ -145,13 +145,13 @@ class Cleaner:
                 return "done"
         except moves.GoneError as error:
             otherwise, note = "failed", files.reason(error)
-        self._ledger.end(entry, otherwise, note)
+        self._journal.end(entry, otherwise, note)
         return otherwise
 
     def _settle_all(self) -> list[Entry]:
         """Settle what a kill left begun; returns those whose files are back where they were."""
         back = []
-        for entry in self._ledger.begun():
+        for entry in self._journal.begun():
             with suppress(OSError):  # its drive is away; another time
                 if self._settle(entry, "undone", "interrupted") == "undone":
                     back.append(entry)
@@ -182,7 +182,7 @@ def _checked(step: Step, how: How) -> Iterator[os.stat_result]:
             raise OSError(None, f"its keeper {step.keep} has changed; sync and plan again")
         same = hashlib.file_digest(own, "sha256").digest() == step.sha256
         status = os.fstat(own.fileno())
-        if not same or (status.st_size, min(status.st_mtime_ns, 2**63 - 1)) != (step.bytes, step.mtime_ns):
+        if not same or files.stamp(status) != (step.bytes, step.mtime_ns):
             raise OSError(None, "has changed since it was indexed; sync and plan again")
         if not (os.path.samestat(status, os.stat(step.path)) and os.path.samestat(kept, os.stat(step.keep))):
             raise OSError(None, "was replaced just now, or its keeper was; sync and plan again")

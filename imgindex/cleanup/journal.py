@@ -5,10 +5,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from imgindex.storage.database import alone, now
-from imgindex.storage.images import Store
+from imgindex.cleanup.plan import How
+from imgindex.storage.database import Database, now
+from imgindex.storage.lock import alone
 
-How = Literal["trash", "quarantine", "hardlink"]
 Ended = Literal["done", "undone", "failed"]
 
 
@@ -30,11 +30,11 @@ class Entry:
     id: int = 0
 
 
-class Ledger:
-    """The entries of an index. Raises as `Store` does."""
+class Journal:
+    """What an index has written down; raises as `Database` does."""
 
-    def __init__(self, store: Store) -> None:
-        self._database = store.database  # so that an entry and the index change in one transaction
+    def __init__(self, database: Database) -> None:
+        self._database = database  # that of the images, so that an entry and they change in one transaction
 
     def alone(self) -> AbstractContextManager[None]:
         """Only one clean or undo at a time. Raises BusyError when another is at work."""
@@ -42,6 +42,7 @@ class Ledger:
         return alone(lock, f"Another imgindex is cleaning with the index in {lock.parent}; try again when it is done.")
 
     def next_run(self) -> int:
+        """A number that no run has had."""
         return int(self._database.rows("SELECT coalesce(max(run), 0) + 1 FROM ledger")[0][0])
 
     def latest(self) -> int | None:

@@ -14,7 +14,9 @@ from datetime import datetime
 from io import BufferedReader
 from itertools import count
 
-from imgindex.cleanup.journal import Entry, How
+from imgindex import files
+from imgindex.cleanup.journal import Entry
+from imgindex.cleanup.plan import How
 from imgindex.cleanup.trash import info, info_head, trash_of
 
 
@@ -37,7 +39,7 @@ def carry_out(entry: Entry) -> None:
     if entry.action == "hardlink":
         os.link(os.path.realpath(entry.kept), entry.target)
         status = os.lstat(entry.path)  # once more, as its bytes go for good
-        if (status.st_size, min(status.st_mtime_ns, 2**63 - 1)) != (entry.bytes, entry.mtime_ns):
+        if files.stamp(status) != (entry.bytes, entry.mtime_ns):
             raise OSError(None, "changed just now")
         os.replace(entry.target, entry.path)
         _sync(os.path.dirname(entry.path))

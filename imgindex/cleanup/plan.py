@@ -4,11 +4,13 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
-from imgindex.cleanup.journal import How
-from imgindex.duplicates.records import Group, ImageFile
+from imgindex.duplicates.records import Group
 from imgindex.errors import UsageError
+from imgindex.records import ImageFile
+
+How = Literal["trash", "quarantine", "hardlink"]
 
 
 class Skipped(NamedTuple):
@@ -30,6 +32,23 @@ class Step:
     mtime_ns: int
     image: int
     group: int
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What carrying out a plan did."""
+
+    done: tuple[str, ...]  # paths
+    skipped: tuple[Skipped, ...]  # those of the plan, too
+    freed: int  # bytes; those of a trash once it is emptied
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What taking a clean back did."""
+
+    restored: tuple[str, ...]  # paths; the index does not know them yet
+    failed: tuple[Skipped, ...]
 
 
 @dataclass(frozen=True)

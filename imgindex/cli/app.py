@@ -1,4 +1,4 @@
-"""The command line: parse, call, show."""
+"""The command line: the commands about images, and what all commands end in."""
 
 import io
 import logging
@@ -11,15 +11,16 @@ from typing import Annotated
 import typer
 
 from imgindex import ImageIndex, ImgindexError, UsageError, __version__, available_models
-from imgindex.cli import clusters as cli_themes
-from imgindex.cli import duplicates as cli_copies
-from imgindex.cli import serve as cli_serve
-from imgindex.cli.console import Index, Json, Model, Strict, Weights, existing, folder, progress, show
-from imgindex.rendering import exports
-from imgindex.rendering import text as report
+from imgindex.cli import clusters, duplicates, serve
+from imgindex.cli.console import progress, show
+from imgindex.cli.options import Index, Json, Model, Strict, Weights, existing, folder, ids_or_paths
+from imgindex.rendering import exports, text
+from imgindex.rendering.paths import printable
+
+ABOUT = "Find the copies, find images like this, and keep a growing collection sorted."
 
 app = typer.Typer(
-    help="Find the copies, find images like this, and keep a growing collection sorted.",
+    help=ABOUT,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -41,25 +42,24 @@ def options(
     """Find the copies, find images like this, and keep a growing collection sorted."""
 
 
-app.add_typer(cli_copies.app)
-app.add_typer(cli_themes.app)
-app.add_typer(cli_serve.app)
+for commands in (duplicates, clusters, serve):
+    app.add_typer(commands.app)
 
 
 def main() -> None:
     """Run the command line; an error is one sentence on stderr, exit 2 for wrong usage and 1 for the rest."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that is not UTF-8 shows what it can
+            stream.reconfigure(errors="replace")  # so that a terminal that is not UTF-8 shows what it can
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("imgindex").setLevel(logging.INFO)
     try:
         app()
     except ImgindexError as error:
-        print(f"imgindex: {report.printable(str(error))}", file=sys.stderr)
+        print(f"imgindex: {printable(' '.join(filter(None, (str(error), error.hint))))}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
-    except OSError as error:  # the output's disk is full, the current folder is gone
-        print(f"imgindex: {report.printable(str(error))}.", file=sys.stderr)
+    except OSError as error:  # such as a full disk, or a current folder that is gone
+        print(f"imgindex: {printable(str(error))}.", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != 130:  # typer's code for Ctrl-C
@@ -77,11 +77,11 @@ def add(
     index: Index = None,
     json: Json = False,
 ) -> None:
-    """Index pictures and folders; what is unchanged is skipped."""
+    """Index pictures and folders; unchanged files are skipped."""
     with ImageIndex(folder(index), model=model, weights=weights) as opened, progress(opened) as step:
         added = opened.add(paths, progress=step)
-        opened.prove(progress=step)
-    show(json, exports.added_json(added), lambda: report.added_text(added))
+        opened.duplicates.prove(progress=step)
+    show(json, exports.added_json(added), lambda: text.added_text(added))
     raise typer.Exit(int(strict and bool(added.failed)))
 
 
@@ -91,22 +91,20 @@ def remove(
     index: Index = None,
     json: Json = False,
 ) -> None:
-    """Forget pictures; files stay where they are, but for those that were uploaded to the server."""
+    """Forget pictures; files stay where they are, except uploads to the server, which are deleted."""
     with existing(index) as opened:
-        removed = opened.remove(
-            int(target) if target.isdecimal() and not os.path.lexists(target) else target for target in targets
-        )
-    show(json, asdict(removed), lambda: report.removed_text(removed))
+        removed = opened.remove(ids_or_paths(targets))
+    show(json, asdict(removed), lambda: text.removed_text(removed))
 
 
 @app.command()
 def sync(weights: Weights = None, strict: Strict = False, index: Index = None, json: Json = False) -> None:
-    """Walk the added folders again: take what is new, list what is missing."""
+    """Walk the added folders again: index new files, list missing ones."""
     with existing(index, weights) as opened, progress(opened) as step:
         added = opened.sync(progress=step)
-        opened.prove(progress=step)
+        opened.duplicates.prove(progress=step)
         missing = opened.missing()
-    show(json, exports.added_json(added) | {"missing": missing}, lambda: report.added_text(added, missing))
+    show(json, exports.added_json(added) | {"missing": missing}, lambda: text.added_text(added, missing))
     raise typer.Exit(int(strict and bool(added.failed)))
 
 
@@ -118,7 +116,7 @@ def watch(
     index: Index = None,
     json: Json = False,
 ) -> None:
-    """Index folders, then whatever comes into them, until Ctrl-C."""
+    """Index folders, then every new file in them, until Ctrl-C."""
     import watchfiles
 
     with ImageIndex(folder(index), model=model, weights=weights) as opened:
@@ -131,55 +129,53 @@ def watch(
             rust_timeout=500,
         )
         try:
-            for change in changes:  # the first comes after half a second, when the watch is on
+            for change in changes:  # the first comes after half a second, once the watch is active
                 left = [folder for folder in folders if folder.is_dir()]
                 if total is None:
                     with progress(opened) as step:
                         total = opened.add(left, progress=step)
-                        opened.prove(progress=step)
-                    print(report.added_text(total), "Watching; Ctrl-C ends it.", sep="\n", file=sys.stderr)
+                        opened.duplicates.prove(progress=step)
+                    print(text.added_text(total), "Watching; press Ctrl-C to stop.", sep="\n", file=sys.stderr)
                 elif change and left:
                     new, before = opened.add(left), total
-                    opened.prove()
-                    total = report.sum_of(before, new)
+                    opened.duplicates.prove()
+                    total = text.sum_of(before, new)
                     if new.added or new.moved or len(new.failed) > len(before.failed):
-                        print(report.added_text(new), file=sys.stderr)
+                        print(text.added_text(new), file=sys.stderr)
                 if not left:
                     break
         except KeyboardInterrupt:
             print(file=sys.stderr)
         total, missing = total or opened.add([]), opened.missing()
-    show(json, exports.added_json(total) | {"missing": missing}, lambda: report.added_text(total, missing))
+    show(json, exports.added_json(total) | {"missing": missing}, lambda: text.added_text(total, missing))
 
 
 @app.command()
 def similar(
     image: Annotated[str | None, typer.Argument(metavar="IMAGE", help="A picture, indexed or not.")] = None,
-    image_id: Annotated[int | None, typer.Option("--id", help="An indexed picture by its id.")] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many to find.")] = 10,
+    image_id: Annotated[int | None, typer.Option("--id", help="The id of an indexed picture.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many pictures to find.")] = 10,
     weights: Weights = None,
     index: Index = None,
     json: Json = False,
 ) -> None:
-    """Find the pictures most like one."""
+    """Find the pictures most similar to one."""
     query = image_id if image is None else image
     if query is None or (image is not None and image_id is not None):
-        raise UsageError("name one picture: IMAGE, or --id ID.")
+        raise UsageError("Name exactly one picture, as IMAGE or as --id ID.")
     with existing(index, weights) as opened:
         found = opened.similar(query, k=k)
-    show(json, exports.similar_json(found), lambda: report.similar_table(found.results))
+    show(json, exports.similar_json(found), lambda: text.similar_table(found.results))
 
 
 @app.command()
 def check(
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Make anew what can be derived, forget what is broken.")
-    ] = False,
-    full: Annotated[bool, typer.Option("--full", help="Also compute all duplicates anew, and compare.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Rebuild derived files and drop broken entries.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Also recompute all duplicates and compare.")] = False,
     index: Index = None,
     json: Json = False,
 ) -> None:
-    """Look whether the index is whole."""
+    """Check the index."""
     with existing(index) as opened, progress(opened, "checking") as step:
         problems = opened.check(full=full, progress=step)
         if repair and problems:
@@ -187,32 +183,34 @@ def check(
             left = opened.check(full=full, progress=step)
             print(
                 *problems,
-                "Repaired." if not left else "Not all could be repaired.",
+                "Repaired." if not left else "Some problems could not be repaired.",
                 sep="\n",
                 file=sys.stderr,
             )
             problems = left
-    show(json, {"ok": not problems, "problems": problems}, lambda: "\n".join(problems) or "The index is whole.")
+        elif problems:
+            print(f"Run `imgindex check --repair{' --full' * full}` to repair it.", file=sys.stderr)
+    show(json, {"ok": not problems, "problems": problems}, lambda: "\n".join(problems) or "The index is healthy.")
     raise typer.Exit(int(bool(problems)))
 
 
 @app.command()
 def models(weights: Weights = None, json: Json = False) -> None:
-    """List the models, and whether their weights are at hand."""
+    """List the models, and whether their weights are available."""
     known = available_models(weights=weights)
-    show(json, {"models": [asdict(model) for model in known]}, lambda: report.models_table(known))
+    show(json, {"models": [asdict(model) for model in known]}, lambda: text.models_table(known))
 
 
 @app.command()
 def demo(
-    serve: Annotated[bool, typer.Option("--serve", help="Then serve what was made, until Ctrl-C.")] = False,
-    port: cli_serve.Port = cli_serve.PORT,
+    then_serve: Annotated[bool, typer.Option("--serve", help="Then serve the index, until Ctrl-C.")] = False,
+    port: serve.Port = serve.PORT,
 ) -> None:
-    """Run the main job on real photos, in a new temporary folder."""
+    """Show everything on real photos, in a new temporary folder."""
     from rich.console import Console
 
     from imgindex.cli.demo import run
 
     index = run(Console(), progress, port)
-    if serve:
-        cli_serve.run({"INDEX": index, "PORT": port})
+    if then_serve:
+        serve.run({"INDEX": index, "PORT": port})

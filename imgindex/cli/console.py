@@ -1,55 +1,42 @@
-"""What commands share: their options, opening the index, showing a result, progress."""
+"""What commands write: a result, a file, progress."""
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from json import dumps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from imgindex import ImageIndex, ImgindexError, NotIndexedError, StorageError, UsageError
-
-Index = Annotated[
-    str | None,
-    typer.Option(
-        "--index",
-        envvar="IMGINDEX_DIR",
-        metavar="DIR",
-        help="Where the index is; by default, the user data folder.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Model = Annotated[str | None, typer.Option(metavar="NAME", help="vgg16-fc2 or vgg16-gem; for life.")]
-Weights = Annotated[Path | None, typer.Option(metavar="FILE", help="The model's weights, in Keras's .h5 layout.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 when a file could not be read.")]
+from imgindex import ImageIndex, ImgindexError, StorageError
+from imgindex.rendering.formats import FORMATS, Format
 
 
-def folder(index: str | None) -> Path:
-    if index == "":
-        raise UsageError("--index is empty; name a folder, or leave it out.")
-    if index:
-        return Path(index).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("imgindex", appauthor=False))
-
-
-def existing(index: str | None, weights: Path | None = None) -> ImageIndex:
-    """An index that must be there already."""
-    where = folder(index)
-    if not ImageIndex.exists(where):
-        raise NotIndexedError(f"there is no index in {where}; imgindex add FOLDER --index {where} begins one.")
-    return ImageIndex(where, weights=weights)
+def show_formats(
+    formats: Mapping[str, Any], rows: Callable[[Format], Iterable[str]], readable: Callable[[], Any]
+) -> None:
+    """Write the files that were asked for, then print the first format that was, or else what a person reads."""
+    for row in FORMATS.values():
+        if formats[row.name] and not row.printed:
+            write(formats[row.name], rows(row))
+    for row in FORMATS.values():
+        if formats[row.name] and row.printed:
+            sys.stdout.writelines(rows(row))
+            return
+    _print(readable())
 
 
 def show(json: bool, value: dict[str, Any], readable: Callable[[], Any]) -> None:
+    """Print one JSON document, or what a person reads."""
     if json:
         print(dumps(value, indent=2))
-        return
+    else:
+        _print(readable())
+
+
+def _print(readable: Any) -> None:
     from rich.console import Console
 
-    Console(soft_wrap=True).print(readable(), markup=False, highlight=False)
+    Console(soft_wrap=True).print(readable, markup=False, highlight=False)
 
 
 @contextmanager
@@ -84,12 +71,12 @@ def progress(index: ImageIndex, doing: str = "adding") -> Iterator[Callable[[int
         except KeyboardInterrupt:
             counts = index.counts()
             raise ImgindexError(
-                f"Stopped; {counts.files} files are safe in the index; run the same command again to go on."
+                f"Stopped; {counts.files} files are safe in the index. Run the same command again to continue."
             ) from None
 
 
-def write(file: Path, parts: Iterator[str] | list[str]) -> None:
-    """Write a file, all errors a sentence."""
+def write(file: Path, parts: Iterable[str]) -> None:
+    """Write a text file. Raises StorageError."""
     try:
         with open(file, "w", encoding="utf-8", newline="") as out:
             out.writelines(parts)

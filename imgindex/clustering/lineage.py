@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from imgindex.clustering.records import Lineage
-
-Labels = npt.NDArray[np.int64]
+from imgindex.types import Labels
 
 ALIVE = 0.5  # a theme lives on in a cluster that has so much of it, or so much of which it is
 PART = 0.2  # of a theme's images: a part that counts when it splits

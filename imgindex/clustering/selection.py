@@ -1,6 +1,5 @@
 """Vectors -> clusters, as many as silhouette and elbow together say. Pure: no files, no database."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,10 +7,7 @@ import numpy.typing as npt
 
 from imgindex.clustering.kmeans import SEED, assign, centroids_of, lloyd, seed, silhouettes
 from imgindex.clustering.records import Candidate
-
-Floats = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
-Progress = Callable[[int, int], None]
+from imgindex.types import Floats, Labels, Progress
 
 STARTS, FEWEST_STARTS = 8, 2  # for each k of the curve: luck matters for few vectors, time for many
 SHARED = 10_000  # vectors, times starts: so many starts as go into it

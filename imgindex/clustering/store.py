@@ -6,14 +6,11 @@ from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from imgindex.clustering.records import Candidate, Lineage, Member, Run
 from imgindex.records import Projection
 from imgindex.storage.database import VECTOR, Database
-
-Floats = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.int64]
+from imgindex.types import Floats, Ids
 
 _RUN = f"SELECT {', '.join(field.name for field in fields(Run))} FROM runs"
 

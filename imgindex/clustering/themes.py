@@ -3,54 +3,56 @@
 import math
 import time
 import unicodedata
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from imgindex.clustering.kmeans import assign
 from imgindex.clustering.lineage import heirs, lineage
+from imgindex.clustering.placement import Placement
 from imgindex.clustering.records import Clusters, Drift, Lineage, Run, Theme
 from imgindex.clustering.selection import Clustering, cluster
 from imgindex.clustering.store import Runs
 from imgindex.errors import NotIndexedError, UsageError
 from imgindex.records import Projection
-from imgindex.schedule import is_due
-from imgindex.search import projection as spaces
-from imgindex.storage.database import alone, now
-from imgindex.storage.images import Store
-
-Floats = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.int64]
-Progress = Callable[[int, int], None]
+from imgindex.schedule import EVERY_WEEK, is_due
+from imgindex.search import projection as projections
+from imgindex.storage.database import now
+from imgindex.storage.lock import alone
+from imgindex.storage.storage import Storage
+from imgindex.types import Floats, Ids, Progress
 
 FAR = 0.95  # of a run's images lie nearer to their centroid than what is called far
 ENOUGH, DRIFTED = 20, 0.1  # images that came since, and which share of them may lie far out
 SURE = 2.33  # standard deviations above that
 GROWN = 0.5  # images that came, as a share of the run's
-EVERY = "7d"
-LONGEST = 80  # letters of a name
+ASKED = "It was asked for."
+LONGEST_NAME = 80  # letters of a name
 EMPTY = "The index is empty, so there is nothing to cluster; imgindex add FOLDER takes pictures in."
-_NONE: tuple[int, Projection | None, Ids, Floats] = (0, None, np.empty(0, np.int64), np.empty((0, 0), np.float32))
 
 
 class Themes:
-    """Sorts an index into themes. Usable from several threads."""
+    """`index.themes`: sorts an index into themes. Usable from several threads."""
 
-    def __init__(self, store: Store, runs: Runs, lock: Path) -> None:
+    def __init__(self, store: Storage, runs: Runs, placement: Placement, lock: Path) -> None:
         self._store = store
         self._runs = runs
+        self._placement = placement
         self._lock = lock
-        self._projection = _NONE
+        self.count, self.runs = runs.count, runs.history
 
-    def due(self, every: str) -> str | None:
-        """Why the index should be clustered again, as a sentence; None: it need not be. Raises UsageError."""
+    def due(self, every: str = EVERY_WEEK) -> str | None:
+        """Why reclustering is due, as a sentence, or None.
+
+        It is when images came or went and `every`, an interval (12h, 7d) or a cron expression, has passed since the
+        last run; when clearly more than a tenth of those that came (at least 20) lie far from every theme; when the
+        index has grown by half; and when there was no run. Raises UsageError for another schedule.
+        """
         last = self._runs.run(self._runs.last_id())
         overdue = is_due(every, datetime.fromisoformat(last.created if last else now()))
-        if not self._store.counts().images:
+        if not self._store.images.counts().images:
             return None
         return self._reason(last, every, overdue) if last else "It is the first run."
 
@@ -66,24 +68,34 @@ class Themes:
             return f"{drift.placed} images came since, to {last.images}."
         return None
 
-    def recluster(self, clusters: int | None, why: str, progress: Progress | None) -> Run:
-        """Cluster all images and publish the result in one transaction; until then the last one stays."""
+    def check_number(self, clusters: int | None) -> None:
+        """Raises UsageError for fewer than 1 or more clusters than the index has images."""
+        _check_number(clusters, self._store.images.counts().images)
+
+    def recluster(
+        self, clusters: int | None = None, *, why: str | None = None, progress: Progress | None = None
+    ) -> Run:
+        """Sort all images into themes, as many as silhouette and elbow say or `clusters`; one that lives keeps its id.
+
+        Published in one transaction; until then, and when it is killed, the last run stays. `progress` is called with
+        the candidates for k that are done and all. Raises UsageError for fewer than 1 or more clusters than images,
+        NotIndexedError for an empty index, BusyError when another recluster is running.
+        """
         with alone(self._lock, "Another recluster of this index is running; wait for it to end."):
             try:
-                return self._recluster(clusters, why, progress)
+                return self._recluster(clusters, why or ASKED, progress)
             finally:
-                self._projection = _NONE  # that of a run which was not published would have the next one's id
+                self._placement.forget()
 
     def _recluster(self, clusters: int | None, why: str, progress: Progress | None) -> Run:
         start = time.monotonic()
-        model, ids = self._store.model(), self._store.image_ids()
+        model, ids = self._store.embeddings.model(), self._store.embeddings.ids()
         if model is None or not len(ids):
             raise NotIndexedError(EMPTY)
-        if clusters is not None and not 1 <= clusters <= len(ids):
-            raise UsageError(f"{clusters} clusters cannot be made of {len(ids)} images; ask for 1 to {len(ids)}.")
-        sample = ids[np.linspace(0, len(ids) - 1, min(len(ids), spaces.THEMES_SAMPLE)).astype(int)]
-        space = spaces.fit(self._store.matrix(sample), len(ids), spaces.THEMES_RANK)
-        parts = [(part, spaces.themes(vectors, space)) for part, vectors in self._store.scan(ids)]
+        _check_number(clusters, len(ids))
+        sample = ids[np.linspace(0, len(ids) - 1, min(len(ids), projections.THEMES_SAMPLE)).astype(int)]
+        space = projections.fit(self._store.embeddings.matrix(sample), len(ids), projections.THEMES_RANK)
+        parts = [(part, projections.themes(vectors, space)) for part, vectors in self._store.embeddings.scan(ids)]
         if not parts:
             raise NotIndexedError(EMPTY)  # another process has just removed them
         ids, vectors = np.concatenate([part for part, _ in parts]), np.concatenate([part for _, part in parts])
@@ -95,8 +107,8 @@ class Themes:
         _, distances = assign(vectors, found.centroids)
         run = Run(
             id=0, created=now(), seconds=0, why=why, images=len(ids), k=len(found.centroids), elbow=found.elbow,
-            silhouette=found.silhouette, curve=found.curve, model=model.name, space=self._store.state().space,
-            far=float(np.quantile(distances, FAR)), lineage=Lineage(),
+            silhouette=found.silhouette, curve=found.curve, model=model.name,
+            space=self._store.embeddings.state().space, far=float(np.quantile(distances, FAR)), lineage=Lineage(),
         )  # fmt: skip
         with self._runs.transaction():
             return self._publish(run, space, ids, before, found, distances, start)
@@ -126,28 +138,11 @@ class Themes:
         self._runs.place(
             (image, themes[cluster], distance, silhouette) for image, cluster, distance, silhouette in rows
         )
-        self._place_rest()  # what came while this ran
+        self._placement.place_rest()  # what came while this ran
         return replace(done, id=number)
 
-    def _place_rest(self) -> None:
-        for part, vectors in self._store.scan(self._runs.unplaced()):
-            self.place(part.tolist(), vectors)
-
-    def place(self, images: Sequence[int], vectors: Floats) -> None:
-        """In the transaction that adds (N,) images with (N, D) embeddings: put each to the nearest centroid."""
-        last = self._runs.last_id()
-        if not last:
-            return
-        projection = self._projection  # another thread may be replacing it
-        if projection[0] != last:
-            projection = self._projection = (last, *self._runs.projection(last))
-        _, space, themes, centroids = projection
-        labels, distances = assign(spaces.themes(vectors, space), centroids)
-        rows = zip(images, themes[labels].tolist(), distances.tolist(), strict=True)
-        self._runs.place((image, theme, distance, None) for image, theme, distance in rows)
-
     def current(self) -> Clusters:
-        """The themes as they are now."""
+        """The themes of the last run with their images, what was added since included."""
         with self._runs.transaction():
             run = self._runs.run(self._runs.last_id())
             if run is None:
@@ -163,33 +158,23 @@ class Themes:
         left, placed, far = self._runs.since(run.far)
         return Drift(run.images, placed, run.images - left, far)
 
-    def images(self, theme: int) -> Ids:
-        """(N,) ids of the images of a theme of the last run. Raises NotIndexedError."""
-        self._known(theme)
-        return self._runs.images(theme)
-
-    def _known(self, theme: int) -> None:
-        if theme not in self._runs.sizes(self._runs.last_id()):
-            raise NotIndexedError(f"There is no theme {theme} now; imgindex clusters lists them.")
-
     def rename(self, theme: int, name: str | None) -> None:
-        """Name a theme of the last run; an empty name or None takes it back. Raises NotIndexedError, UsageError."""
+        """Give a theme a name, which it keeps from run to run; None or an empty one takes it back.
+
+        Control characters become spaces, and spaces in a row one. Raises NotIndexedError, and UsageError for a name of
+        more than 80 letters.
+        """
         tidy = _tidy(name or "")
-        if len(tidy) > LONGEST:
-            raise UsageError(f"A name of {len(tidy)} letters is too long for a theme; {LONGEST} are enough.")
+        if len(tidy) > LONGEST_NAME:
+            raise UsageError(f"A name of {len(tidy)} letters is too long for a theme; {LONGEST_NAME} are enough.")
         with self._runs.transaction():
-            self._known(theme)
+            self._placement.known(theme)
             self._runs.rename(theme, tidy or None)
 
-    def problems(self) -> list[str]:
-        """What is wrong, one sentence each."""
-        lost = len(self._runs.unplaced()) if self._runs.last_id() else 0
-        return [f"{lost} images have no theme; imgindex check --repair places them."] if lost else []
 
-    def repair(self) -> None:
-        """Place what has no theme."""
-        with self._runs.transaction():
-            self._place_rest()
+def _check_number(clusters: int | None, images: int) -> None:
+    if clusters is not None and not 1 <= clusters <= images:
+        raise UsageError(f"{clusters} clusters cannot be made of {images} images; ask for 1 to {images}.")
 
 
 def _tidy(name: str) -> str:

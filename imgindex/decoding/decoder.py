@@ -10,28 +10,33 @@ import os
 import queue
 import signal
 import socket
-import struct
 import subprocess
 import sys
+import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 
+from imgindex.decoding.formats import FORMATS
+from imgindex.decoding.protocol import DIGEST, REPLY, REQUEST
 from imgindex.errors import DecodingStoppedError, ImgindexError, UnreadablePictureError, UsageError
 from imgindex.records import Decoded
+from imgindex.types import Pixels
 
-CPU_SECONDS = 2.0
-WALL_SECONDS = 30.0
-MEMORY = 1_000_000_000
-LARGEST_FILE = 400_000_000
+# What one picture may take. Measured for 100 megapixels in each format: tests/benchmarks/README.md, "Decoding".
+CPU_SECONDS = 2.0  # JPEG, BMP, WebP and most PNG stay below; a noisy PNG of 174 MB takes 3.2
+WALL_SECONDS = 30.0  # 15 times that: a busy machine refuses no picture, and none that hangs holds the others up
+MEMORY = 1_000_000_000  # bytes; the hungriest, a TIFF in LZW, peaks at 824 MB
+LARGEST_FILE = 400_000_000  # bytes; 100 megapixels of 4 bytes, uncompressed
+READERS = 2  # pictures decoded at once; one alone takes 2 ms, of the 92 or more that the model takes for it
 
 _LIBRARIES = 60_000_000  # part of MEMORY: pages of program files, which the kernel's limit on data leaves out
-_REPLY = struct.Struct("<BBIIQ")  # readable, worn out, width, height, bytes that follow; as in worker.py
 _CHILD = Path(__file__).with_name("worker.py")
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -99,9 +104,45 @@ class Decoder:
         self.close()
 
 
+class DecodesOneSize(Protocol):
+    """A `Decoder`, or what a test has instead."""
+
+    def decode(self, data: bytes) -> Decoded: ...
+
+    def close(self) -> None: ...
+
+
+class Decoders:
+    """A `Decoder` for each size that is asked for, started when it is first needed. Threads may share it."""
+
+    def __init__(self, start: Callable[[int], DecodesOneSize] = lambda size: Decoder(size, workers=READERS)) -> None:
+        """`start`: makes the decoder of a size."""
+        self._start = start
+        self._of_size: dict[int, DecodesOneSize] = {}
+        self._lock = threading.Lock()
+
+    def decode(self, data: bytes, size: int) -> Decoded:
+        """As `Decoder.decode`, to a square of this size."""
+        with self._lock:
+            if size not in self._of_size:
+                self._of_size[size] = self._start(size)
+        return self._of_size[size].decode(data)
+
+    def close(self) -> None:
+        """End all processes."""
+        for decoder in self._of_size.values():
+            decoder.close()
+
+
+def decoder_versions() -> str:
+    """What decodes here; with another version a file that could not be read is worth another try."""
+    names = dict.fromkeys(name for row in FORMATS for name in row.distributions)
+    return " ".join(f"{dist.name} {dist.version}" for name in names for dist in metadata.distributions(name=name))
+
+
 @dataclass(frozen=True)
 class _Reply:
-    pixels: npt.NDArray[np.uint8] | None
+    pixels: Pixels | None
     width: int = 0
     height: int = 0
     digest: bytes = b""
@@ -148,7 +189,7 @@ class _Child:
         assert self._process.stderr is not None
         with self._process.stderr as stderr:
             try:
-                self._receive(_REPLY.size)
+                self._receive(REPLY.size)
             except BaseException as error:
                 self.kill()
                 if not isinstance(error, OSError):
@@ -163,7 +204,7 @@ class _Child:
 
     def ask(self, data: bytes) -> _Reply:
         try:
-            self._link.sendall(struct.pack("<Q", len(data)))
+            self._link.sendall(REQUEST.pack(len(data)))
             self._link.sendall(data)
             return self._reply()
         except TimeoutError:
@@ -182,7 +223,7 @@ class _Child:
             raise
 
     def _reply(self) -> _Reply:
-        readable, worn, width, height, length = _REPLY.unpack(self._receive(_REPLY.size))
+        readable, worn, width, height, length = REPLY.unpack(self._receive(REPLY.size))
         body = self._receive(length)
         if worn:
             self.kill()
@@ -190,7 +231,7 @@ class _Child:
             return _Reply(None, reason=body.decode(errors="replace"))
         end = self._size**2 * 3
         pixels = np.frombuffer(body, np.uint8, end).reshape(self._size, self._size, 3)
-        return _Reply(pixels, width, height, bytes(body[end : end + 32]), bytes(body[end + 32 :]))
+        return _Reply(pixels, width, height, bytes(body[end : end + DIGEST]), bytes(body[end + DIGEST :]))
 
     def _receive(self, count: int) -> bytearray:
         buffer = bytearray(count)

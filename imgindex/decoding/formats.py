@@ -1,49 +1,71 @@
-"""Which format a picture file has, by its first bytes; its name and what a client says count for nothing."""
+"""The formats of picture files, a row for each: a new one is a row here, and its reader in `picture.READERS`.
+
+A file's format is told by its first bytes; its name and what a client says count for nothing.
+"""
 
 import re
+from dataclasses import dataclass
+from typing import Literal
 
 HEAD = 64  # bytes that tell
 
-_SIGNATURES = {
-    "JPEG": rb"\xff\xd8\xff",
-    "PNG": rb"\x89PNG",
-    "GIF": rb"GIF8",
-    "WebP": rb"RIFF....WEBP",
-    "TIFF": rb"II[*+]\0|MM\0[*+]",
-    "BMP": rb"BM",
-    "JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
-    "AVIF": rb"....ftyp(....){0,12}?avi[fs]",  # not always the first brand
-    "HEIC": rb"....ftyp(heic|heix|heim|heis|hevc|hevx|hevm|hevs|mif1|msf1)",
-    "HDR": rb"#\?R",
-    "PAM": rb"P7\s",
-    "PNM": rb"P[1-6f]\s|PF\s",
-}
-_TYPES = {  # media type, extension
-    "JPEG": ("image/jpeg", ".jpg"),
-    "PNG": ("image/png", ".png"),
-    "GIF": ("image/gif", ".gif"),
-    "WebP": ("image/webp", ".webp"),
-    "TIFF": ("image/tiff", ".tif"),
-    "BMP": ("image/bmp", ".bmp"),
-    "JPEG 2000": ("image/jp2", ".jp2"),
-    "AVIF": ("image/avif", ".avif"),
-    "HEIC": ("image/heic", ".heic"),
-    "HDR": ("image/vnd.radiance", ".hdr"),
-    "PAM": ("image/x-portable-anymap", ".pam"),
-    "PNM": ("image/x-portable-anymap", ".pnm"),
-}
+Reader = Literal["opencv", "jpeg", "heif"]
+
+_OPENCV = ("opencv-python-headless", "opencv-python")  # either may be installed
+
+
+@dataclass(frozen=True)
+class Format:
+    """What is known of a format before a file of it is read."""
+
+    name: str
+    magic: bytes  # regular expression of how a file begins
+    media_type: str
+    extension: str  # with its dot
+    reader: Reader = "opencv"  # one of `picture.READERS`, which a worker calls
+    distributions: tuple[str, ...] = _OPENCV  # packages that read it: with another version a file may become readable
+
+
+UNKNOWN = Format("", b"", "application/octet-stream", "")  # OpenCV may read it nevertheless
+
+FORMATS = (  # a file has the first that fits
+    Format("JPEG", rb"\xff\xd8\xff", "image/jpeg", ".jpg", reader="jpeg"),
+    Format("PNG", rb"\x89PNG", "image/png", ".png"),
+    Format("GIF", rb"GIF8", "image/gif", ".gif"),
+    Format("WebP", rb"RIFF....WEBP", "image/webp", ".webp"),
+    Format("TIFF", rb"II[*+]\0|MM\0[*+]", "image/tiff", ".tif"),
+    Format("BMP", rb"BM", "image/bmp", ".bmp"),
+    Format("JPEG 2000", rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "image/jp2", ".jp2"),
+    Format("AVIF", rb"....ftyp(....){0,12}?avi[fs]", "image/avif", ".avif"),  # not always the first brand
+    Format(
+        "HEIC",
+        rb"....ftyp(heic|heix|heim|heis|hevc|hevx|hevm|hevs|mif1|msf1)",
+        "image/heic",
+        ".heic",
+        reader="heif",
+        distributions=("pillow-heif",),
+    ),
+    Format("HDR", rb"#\?R", "image/vnd.radiance", ".hdr"),
+    Format("PAM", rb"P7\s", "image/x-portable-anymap", ".pam"),
+    Format("PNM", rb"P[1-6f]\s|PF\s", "image/x-portable-anymap", ".pnm"),
+)
+
+
+def format_of(head: bytes) -> Format:
+    """The format of a file by its first HEAD bytes; UNKNOWN for one that is not listed."""
+    return next((row for row in FORMATS if re.match(row.magic, head, re.DOTALL)), UNKNOWN)
 
 
 def kind(head: bytes) -> str:
     """The format's name, "" for an unknown one."""
-    return next((name for name, magic in _SIGNATURES.items() if re.match(magic, head, re.DOTALL)), "")
+    return format_of(head).name
 
 
 def media_type(head: bytes) -> str:
     """What a browser is told that a file is."""
-    return _TYPES.get(kind(head), ("application/octet-stream", ""))[0]
+    return format_of(head).media_type
 
 
 def extension(head: bytes) -> str:
     """What a file's name should end in, with its dot; "" for an unknown format."""
-    return _TYPES.get(kind(head), ("", ""))[1]
+    return format_of(head).extension

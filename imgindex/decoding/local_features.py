@@ -12,9 +12,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from imgindex.types import Array, Pixels
 
 LIMIT = 16_384  # bytes of a description
 _SMALL = 192 * 144  # pixels of the small picture; keypoints from a larger one find no more copies
@@ -52,7 +51,7 @@ class Described:
         return replace(self, points=points, angles=angles, descriptors=self.descriptors[:, _MIRROR])
 
 
-def describe(image: npt.NDArray[np.uint8]) -> bytes:
+def describe(image: Pixels) -> bytes:
     """(H, W, 3) uint8 RGB, upright, of any size, to at most LIMIT bytes."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = _scaled(grey, _SMALL)

@@ -2,19 +2,17 @@
 
 `decoder` starts it as a plain script. Whatever a picture does to it, crash, spin or swell, ends this process alone.
 
-Request: length (8 bytes), file. Reply: a header (`_REPLY`), then pixels, their digest (32 bytes) and
-the description of local features; or for a picture that cannot be
-read the reason as UTF-8. One empty reply at the start says that all imports worked.
+What it reads and writes is told in `protocol`.
 """
 
 import json
+import math
 import mmap
 import os
 import resource
 import select
 import signal
 import socket
-import struct
 import sys
 import types
 
@@ -27,14 +25,14 @@ if __name__ == "__main__":
 
 import cv2  # the parent reads what a failing import says from stderr
 import numpy as np
-import numpy.typing as npt
 
 from imgindex.decoding.local_features import describe
 from imgindex.decoding.picture import File, Picture, Unreadable, decode
+from imgindex.decoding.protocol import REPLY, REQUEST
+from imgindex.types import Pixels
 
-_REPLY = struct.Struct("<BBIIQ")  # readable, worn out, width, height, bytes that follow; also in decoder.py
-_DESCRIBED = 200_000  # pixels; local features are looked for in a quarter of them
-_SMALLEST = 224  # pixels that a JPEG's sides are kept at least twice of
+_DESCRIBED = 200_000  # pixels; local features are looked for in less than a quarter of them
+_SMALLEST = math.ceil(_DESCRIBED**0.5 / 2)  # of a JPEG's sides twice this is kept at least, which is _DESCRIBED pixels
 _WORN = 200_000_000  # bytes still held between pictures that make a fresh process the better choice
 
 
@@ -55,7 +53,7 @@ def _answer(file: File, size: int) -> tuple[int, int, bytes | memoryview]:
         return 0, 0, f"OpenCV refuses it: {' '.join(str(error.err).split())}".encode()
 
 
-def _seen(picture: Picture) -> npt.NDArray[np.uint8]:
+def _seen(picture: Picture) -> Pixels:
     """The picture in its own shape, with no more pixels than local features are worth."""
     width, height = picture.size
     factor = min(1.0, (_DESCRIBED / (width * height)) ** 0.5)
@@ -82,8 +80,8 @@ def serve(link: socket.socket, *, size: int, cpu: float, memory: int, parent: in
     waiting = select.poll()
     waiting.register(link, select.POLLIN)
     inbox = os.memfd_create("picture")
-    header = bytearray(8)
-    link.sendall(_REPLY.pack(1, 0, 0, 0, 0))
+    header = bytearray(REQUEST.size)
+    link.sendall(REPLY.pack(1, 0, 0, 0, 0))
     while True:
         # The end of the stream says so too, unless a fork of the parent still holds the socket.
         while not waiting.poll(5000):
@@ -92,7 +90,7 @@ def serve(link: socket.socket, *, size: int, cpu: float, memory: int, parent: in
         signal.setitimer(signal.ITIMER_PROF, cpu)  # its signal ends the process, whatever a library is at
         if not _receive(link, memoryview(header)):
             return
-        length = int.from_bytes(header, "little")
+        (length,) = REQUEST.unpack(header)
         # The inbox is memory too, though the kernel does not count it as data.
         resource.setrlimit(resource.RLIMIT_DATA, (memory - length, memory))
         os.ftruncate(inbox, length)
@@ -103,7 +101,7 @@ def serve(link: socket.socket, *, size: int, cpu: float, memory: int, parent: in
         del file
         os.ftruncate(inbox, 0)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        link.sendall(_REPLY.pack(width > 0, _resident() > _WORN, width, height, len(body)))
+        link.sendall(REPLY.pack(width > 0, _resident() > _WORN, width, height, len(body)))
         link.sendall(body)
 
 

@@ -5,7 +5,8 @@ Matches vote for maps as each turns and grows (Lowe 2004, section 7.3), and the 
 
 import numpy as np
 
-from imgindex.decoding.local_features import Array, Described
+from imgindex.decoding.local_features import Described
+from imgindex.types import Array
 
 _RATIO = 0.9  # a match is clear when the next one is farther by this
 _NEAR = 14  # pixels, of those that keypoints are in, to which matches agree before a map is fitted to them

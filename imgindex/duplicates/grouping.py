@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from imgindex.duplicates.records import Group, ImageFile, Pair
+from imgindex.duplicates.records import Group, Pair
 from imgindex.errors import UsageError
+from imgindex.records import ImageFile
 
 # What makes a file the one to keep, by name: the smallest key wins; how it is said.
 _ORDERS: dict[str, tuple[Callable[[ImageFile], Any], str]] = {

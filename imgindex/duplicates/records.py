@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from imgindex.records import Sha256
+from imgindex.records import ImageFile
 
 
 @dataclass(frozen=True)
@@ -18,19 +18,6 @@ class Pair:
     transform: tuple[float, ...]  # 3 x 3 by rows: a's coordinates to b's, each 0 to 1 across and down
     mirrored: bool
     overlap: float  # share of the smaller picture
-
-
-@dataclass(frozen=True)
-class ImageFile:
-    """One file of a group."""
-
-    path: str
-    image: int
-    width: int  # pixels, upright
-    height: int
-    bytes: int
-    mtime_ns: int
-    sha256: Sha256
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgindex.duplicates.records import ImageFile, Pair
-from imgindex.reports.records import PastReport
+from imgindex.duplicates.records import Pair
+from imgindex.records import ImageFile
 from imgindex.storage.database import Database, now
 
 Floats = npt.NDArray[np.float32]
@@ -19,7 +19,7 @@ Near = list[tuple[int, float]]  # images and cosines
 _SAME_PIXELS = (1.0, 0, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0), False, 1.0)
 
 
-class Evidence:
+class MatchStore:
     """What an index's database knows of duplicates; raises as `Database` does."""
 
     def __init__(self, database: Database) -> None:
@@ -137,7 +137,7 @@ class Evidence:
 
     # Files and groups
 
-    def copies(self, images: Collection[int]) -> dict[int, list[ImageFile]]:
+    def grouped_files(self, images: Collection[int]) -> dict[int, list[ImageFile]]:
         """The files of those images that are in one of these or have several files."""
         sql = """SELECT path, image, width, height, files.bytes, mtime_ns, sha256 FROM files JOIN images ON id = image
             WHERE image IN (SELECT value FROM json_each(?) UNION
@@ -147,17 +147,12 @@ class Evidence:
             found.setdefault(row[1], []).append(ImageFile(*row))
         return found
 
-    def first_files(self, images: Collection[int]) -> list[ImageFile]:
-        """The first file of each of these images."""
-        sql = """SELECT min(path), image, width, height, files.bytes, mtime_ns, sha256 FROM files
-            JOIN images ON id = image WHERE image IN (SELECT value FROM json_each(?)) GROUP BY image"""
-        return [ImageFile(*row) for row in self._rows(sql, [json.dumps(list(images))])]
-
     def members(self) -> dict[int, int]:
         """Which group an image was in when groups were last looked at."""
         return dict(self._rows('SELECT image, "group" FROM members'))
 
     def put_members(self, members: Mapping[int, int]) -> None:
+        """Replace what `members` gives."""
         with self.transaction():
             self._write("DELETE FROM members", [()])
             self._write("INSERT INTO members VALUES (?, ?)", members.items())
@@ -179,51 +174,24 @@ class Evidence:
         created = now()
         self._write("INSERT OR REPLACE INTO different VALUES (?, ?, ?)", [(*sorted(pair), created) for pair in pairs])
 
-    def forget_different(self, contents: Collection[bytes]) -> None:
-        """Forget what was decided between any two of these."""
-        marks = ", ".join("?" * len(contents))
-        self._write(f"DELETE FROM different WHERE a IN ({marks}) AND b IN ({marks})", [(*contents, *contents)])
+    def forget_different(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Forget what was decided between these, by SHA-256."""
+        self._write("DELETE FROM different WHERE a = ? AND b = ?", [sorted(pair) for pair in pairs])
 
     def keepers(self) -> set[str]:
         """Paths that a person chose to keep."""
         return set(self._column("SELECT path FROM keepers"))
 
     def put_keepers(self, paths: Iterable[str]) -> None:
+        """Remember that these stay."""
         rows = [(os.fsencode(path), now()) for path in paths]
         self._write("INSERT OR REPLACE INTO keepers VALUES (CAST(? AS TEXT), ?)", rows)
 
     def forget_keepers(self, paths: Iterable[str]) -> None:
+        """Forget that these were chosen."""
         self._write("DELETE FROM keepers WHERE path = CAST(? AS TEXT)", [(os.fsencode(path),) for path in paths])
 
-    # Reports and calibrations
-
-    def folders(self) -> dict[str, int]:
-        """How many files each folder holds itself."""
-        counts: dict[str, int] = {}
-        for path in self._column("SELECT path FROM files"):
-            folder = os.path.dirname(path)
-            counts[folder] = counts.get(folder, 0) + 1
-        return counts
-
-    def last_report(self) -> tuple[str, dict[int, int]] | None:
-        """When the last report was made, and how many files each of its groups had."""
-        rows = self._rows("SELECT created, groups FROM reports ORDER BY id DESC LIMIT 1")
-        return (rows[0][0], {int(group): files for group, files in json.loads(rows[0][1]).items()}) if rows else None
-
-    def reports(self) -> list[PastReport]:
-        """Those that were kept, the oldest first."""
-        return [
-            PastReport(*row) for row in self._rows("SELECT created, images, files, redundant FROM reports ORDER BY id")
-        ]
-
-    def put_report(self, images: int, files: int, redundant: int, groups: Mapping[int, int]) -> str:
-        """Returns the time that it was given."""
-        created = now()
-        self._write(
-            "INSERT INTO reports (created, images, files, redundant, groups) VALUES (?, ?, ?, ?, ?)",
-            [(created, images, files, redundant, json.dumps(groups))],
-        )
-        return created
+    # Calibrations
 
     def last_calibration(self) -> tuple[int, str] | None:
         """With how many images in the index, and what it found in words."""

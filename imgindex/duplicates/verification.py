@@ -11,8 +11,9 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from imgindex.decoding.local_features import Array, Described, parse
+from imgindex.decoding.local_features import Described, parse
 from imgindex.duplicates.alignment import LEAST, align
+from imgindex.types import Array
 
 Kind = Literal["copy", "alike"]
 

@@ -1,51 +1,51 @@
 """The model of an index and its decoders, loaded when the first picture needs them."""
 
 import threading
-from importlib import metadata
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from imgindex.decoding.decoder import Decoder
+from imgindex.decoding.decoder import Decoders
 from imgindex.errors import ModelMismatchError, WeightsError
-from imgindex.models.registry import Embedder, default_model, load_embedder
+from imgindex.models.base import Embedder
+from imgindex.models.registry import default_model, load_embedder
 from imgindex.records import Decoded
-from imgindex.storage.images import Store
-
-Floats = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
-
-READERS = 2  # pictures decoded at once
-
-
-def decoder_versions() -> str:
-    """What decodes here; with another version a file that could not be read is worth another try."""
-    names = ("opencv-python-headless", "opencv-python", "pillow-heif")
-    return " ".join(f"{dist.name} {dist.version}" for name in names for dist in metadata.distributions(name=name))
+from imgindex.storage.storage import Storage
+from imgindex.types import Floats, Pixels
 
 
 class IndexModel:
     """Decodes and embeds for one index, which has one model for life. Usable from several threads."""
 
-    def __init__(self, store: Store, name: str | None, weights: Path | None, embedder: Embedder | None) -> None:
+    def __init__(
+        self,
+        store: Storage,
+        name: str | None,
+        weights: Path | None,
+        embedder: Embedder | None,
+        *,
+        decoders: Decoders | None = None,
+        load: Callable[..., Embedder] | None = None,
+    ) -> None:
+        """`decoders`: closed with this one. `load`: instead of `load_embedder`."""
         self._store = store
         self._name = embedder.info.name if embedder else name
         self._weights = weights
         self._embedder = embedder
-        self._decoders: dict[int, Decoder] = {}  # by the side of what they give
+        self._load = load
+        self.decoders = decoders or Decoders()
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        for decoder in self._decoders.values():
-            decoder.close()
+        self.decoders.close()
 
     def check(self) -> None:
         """Raises ModelMismatchError when the index was begun with another model or other weights."""
         self._refuse_other(self._embedder)
 
     def _refuse_other(self, embedder: Embedder | None) -> None:
-        begun = self._store.model()
+        begun = self._store.embeddings.model()
         if begun is None:
             return
         if self._name and self._name != begun.name:
@@ -62,8 +62,8 @@ class IndexModel:
 
     def begin(self) -> None:
         """In the transaction of the first images: their model is the index's for life."""
-        if self._store.model() is None:
-            self._store.set_model(self.loaded().info)
+        if self._store.embeddings.model() is None:
+            self._store.embeddings.set_model(self.loaded().info)
         self.check()  # another process may have begun it with another model since this one was loaded
 
     def decode(self, data: bytes, size: int | None = None) -> Decoded:
@@ -71,11 +71,11 @@ class IndexModel:
 
         Raises UnreadablePictureError.
         """
-        size = size or (self._store.model() or self.loaded().info).input_size
-        with self._lock:
-            if size not in self._decoders:
-                self._decoders[size] = Decoder(size, workers=READERS)
-        return self._decoders[size].decode(data)
+        return self.decoders.decode(data, size or self.input_size())
+
+    def input_size(self) -> int:
+        """Pixels of the squares that the model takes."""
+        return (self._store.embeddings.model() or self.loaded().info).input_size
 
     def embed(self, pixels: Pixels) -> Floats:
         """(N, S, S, 3) uint8 RGB -> (N, D) embeddings. Raises WeightsError when they are not finite."""
@@ -91,8 +91,8 @@ class IndexModel:
         """The model, loaded on first use. Raises WeightsError, ModelMismatchError."""
         with self._lock:
             if self._embedder is None:
-                begun = self._store.model()
+                begun = self._store.embeddings.model()
                 name = self._name or (begun.name if begun else default_model(weights=self._weights)[0])
-                self._refuse_other(loaded := load_embedder(name, weights=self._weights))
+                self._refuse_other(loaded := (self._load or load_embedder)(name, weights=self._weights))
                 self._embedder = loaded
             return self._embedder

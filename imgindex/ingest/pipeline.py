@@ -8,17 +8,16 @@ from itertools import islice
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from imgindex import files
-from imgindex.clustering.themes import Themes
-from imgindex.decoding.decoder import LARGEST_FILE
+from imgindex.decoding.decoder import LARGEST_FILE, READERS, decoder_versions
 from imgindex.errors import DecodingStoppedError, UnreadablePictureError
-from imgindex.ingest.index_model import READERS, IndexModel, decoder_versions
+from imgindex.ingest.index_model import IndexModel
+from imgindex.ingest.recorder import Recorder
 from imgindex.records import Decoded, Failure, File, Image
-from imgindex.storage.images import Store
+from imgindex.storage.storage import Storage
+from imgindex.types import Floats
 
-Floats = npt.NDArray[np.float32]
 T = TypeVar("T")
 
 BATCH = 32  # images; measured in tests/benchmarks/README.md
@@ -48,13 +47,13 @@ class _Loaded:
     failure: Failure | None = None
 
 
-class Ingest:
+class Pipeline:
     """Reads, decodes and embeds files, and records them batch by batch; each batch is kept or not at all."""
 
-    def __init__(self, store: Store, model: IndexModel, themes: Themes) -> None:
+    def __init__(self, store: Storage, model: IndexModel, recorder: Recorder) -> None:
         self._store = store
         self._model = model
-        self._themes = themes
+        self._recorder = recorder
         self._decoder = decoder_versions()
         self._readers = ThreadPoolExecutor(READERS, "imgindex-read")
         self._embedding = ThreadPoolExecutor(1, "imgindex-embed")
@@ -102,11 +101,11 @@ class Ingest:
         """Those that are not recorded as they are now; the others are counted."""
         present = {item.path: item for item in batch if isinstance(item, files.Found)}
         tally.failed += [item for item in batch if isinstance(item, Failure)]
-        for file in self._store.described_at(list(present)):
+        for file in self._store.images.described_at(list(present)):
             if present[file.path][1:] == (file.bytes, file.mtime_ns):
                 del present[file.path]
                 tally.unchanged += 1
-        for failure in self._store.failures_at(list(present), self._decoder):
+        for failure in self._store.images.failures_at(list(present), self._decoder):
             if present[failure.path][1:] == (failure.bytes, failure.mtime_ns):
                 del present[failure.path]
                 tally.failed.append(failure)
@@ -119,7 +118,7 @@ class Ingest:
             data, sha256 = files.read(found.path, LARGEST_FILE)
         except OSError as error:
             return _Loaded(found, failure=Failure(found.path, files.reason(error)))
-        if self._store.is_described(sha256):
+        if self._store.images.is_described(sha256):
             return _Loaded(found, sha256)
         try:
             return _Loaded(found, sha256, self._model.decode(data))
@@ -132,33 +131,29 @@ class Ingest:
         vectors = embedding.result() if embedding else None
         with self._store.transaction():
             if vectors is not None:
-                self._model.begin()
-                images = [
-                    self._store.add_image(image, vector, decoded.digest, decoded.description)
-                    for (image, decoded), vector in zip(_new(loaded).items(), vectors, strict=True)
-                ]
-                self._themes.place(images, vectors)
+                self._recorder.record(list(_new(loaded).items()), vectors)
             lost = [item.found for item in loaded if not self._record_file(item, tally)]
             failures = [item.failure for item in loaded if item.failure]
             tally.failed += failures
             unreadable = [failure for failure in failures if failure.bytes is not None]
-            self._store.remove_files([failure.path for failure in unreadable])  # what they were is gone
-            self._store.put_failures(unreadable, self._decoder)
+            # What those paths held before is not there any more.
+            self._store.images.remove_files([failure.path for failure in unreadable])
+            self._store.images.put_failures(unreadable, self._decoder)
         return lost
 
     def _record_file(self, item: _Loaded, tally: Tally) -> bool:
         """Returns False when its content is not there any more."""
         if item.failure:
             return True
-        image = self._store.image_id(item.sha256)
+        image = self._store.images.id_of(item.sha256)
         if image is None:
             return False
-        others = [file.path for file in self._store.files_of([image])]
-        self._store.put_file(File(item.found.path, image, item.found.bytes, item.found.mtime_ns))
+        others = [file.path for file in self._store.images.files_of([image])]
+        self._store.images.put_file(File(item.found.path, image, item.found.bytes, item.found.mtime_ns))
         if item.found.path in others:
             tally.unchanged += 1  # only its time had changed
         elif gone := [path for path in others if not os.path.lexists(path)]:
-            self._store.remove_files(gone[:1])
+            self._store.images.remove_files(gone[:1])
             tally.moved += 1
         else:
             tally.added += 1

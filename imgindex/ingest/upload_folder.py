@@ -12,7 +12,7 @@ from pathlib import Path
 
 from imgindex import files
 from imgindex.decoding import formats
-from imgindex.errors import StorageError, storage_error
+from imgindex.errors import StorageError, UsageError, storage_error
 from imgindex.files import Found
 
 UPLOADS = "uploads"
@@ -20,7 +20,7 @@ PART = ".part-"  # hidden, so no walk takes it for a picture
 STALE = 3_600  # seconds after which nobody writes a part any more
 
 
-class Uploads:
+class UploadFolder:
     """One folder of files. Usable from several threads and processes."""
 
     def __init__(self, index: Path) -> None:
@@ -29,6 +29,15 @@ class Uploads:
     def owns(self, path: str) -> bool:
         """Whether an absolute path is one of ours."""
         return path.startswith(os.path.join(self.folder, ""))
+
+    def refuse_own(self, path: str) -> None:
+        """Raises UsageError for a path in the index's folder that is not an upload.
+
+        Such files are never read as pictures: closing one drops every lock that this process has on it (POSIX).
+        """
+        index = self.folder.parent
+        if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(index)) and not self.owns(path):
+            raise UsageError(f"{path} belongs to the index itself; name pictures outside {index}.")
 
     @contextmanager
     def parts(self, contents: Iterable[bytes]) -> Iterator[list[Path]]:

@@ -1,43 +1,47 @@
-"""What an index offers to a program that gets pictures as bytes and shows them. A part of ImageIndex."""
+"""Pictures that come as bytes, and are kept in the index's own folder."""
 
 import hashlib
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from imgindex.clustering.themes import Themes
-from imgindex.decoding import formats
-from imgindex.errors import FileGoneError, ImgindexError, NotIndexedError
+from imgindex.errors import ImgindexError
+from imgindex.files import is_as_indexed
 from imgindex.ingest.index_model import IndexModel
+from imgindex.ingest.recorder import Recorder
 from imgindex.ingest.records import Incoming
-from imgindex.ingest.upload_folder import Uploads
-from imgindex.records import Entry, File, Image, Original
-from imgindex.storage.images import Store
+from imgindex.ingest.upload_folder import UploadFolder
+from imgindex.records import Decoded, File, Image
+from imgindex.storage.storage import Storage
+from imgindex.types import Floats
 
-Floats = npt.NDArray[np.float32]
 
+class Uploads:
+    """`index.uploads`. Usable from several threads."""
 
-class Receiving:
-    """Everything about pictures without a path that an index offers. ImageIndex is one."""
+    def __init__(
+        self,
+        store: Storage,
+        model: IndexModel,
+        recorder: Recorder,
+        folder: UploadFolder,
+        *,
+        follow: Callable[[], None],
+    ) -> None:
+        """`follow` brings up to date what is derived from images."""
+        self._store = store
+        self._model = model
+        self._recorder = recorder
+        self._folder = folder
+        self._follow = follow
+        self.owns, self.tidy = folder.owns, folder.tidy
 
-    folder: Path
-    _store: Store
-    _model: IndexModel
-    _themes: Themes
-    _uploads: Uploads
-
-    def version(self) -> int:
-        """Another number after any change of the index by anyone; it says nothing to another process."""
-        return self._store.version()
-
-    def receive(self, data: bytes) -> Incoming:
+    def decode(self, data: bytes) -> Incoming:
         """Decode a picture, unless the index has it already. Raises UnreadablePictureError with the reason alone."""
         sha256 = hashlib.sha256(data).digest()
-        image = self._store.image_id(sha256)
+        image = self._store.images.id_of(sha256)
         if image is not None and self._held(image):
             return Incoming(data, sha256, image, None)
         return Incoming(data, sha256, None, self._model.decode(data))
@@ -46,89 +50,47 @@ class Receiving:
         """(N, D) embeddings of pictures that are new to the index, one batch for the model. Raises WeightsError."""
         return self._model.embed(np.stack([picture.decoded.pixels for picture in pictures if picture.decoded]))
 
-    def take(self, pictures: Sequence[Incoming], vectors: Floats) -> list[tuple[int, bool]]:
-        """Keep pictures with their (N, D) embeddings in the index's own folder, all or none.
+    def add(self, pictures: Sequence[Incoming], vectors: Floats) -> list[tuple[int, bool]]:
+        """Keep decoded pictures with their (N, D) embeddings, all or none.
 
         Returns the id of each, and whether it is new: another thread or process may have been faster.
         """
-        paths = [self._uploads.path(picture.data, picture.sha256) for picture in pictures]
-        kept = []
-        with self._uploads.parts(picture.data for picture in pictures) as parts:
+        paths = [self._folder.path(picture.data, picture.sha256) for picture in pictures]
+        with self._folder.parts(picture.data for picture in pictures) as parts:
             try:
                 with self._store.transaction():
-                    self._model.begin()
-                    for picture, vector, part, path in zip(pictures, vectors, parts, paths, strict=True):
-                        kept.append(self._keep(picture, vector, part, path))
-                    self._themes.place([image for image, _ in kept], vectors)
-                    self._uploads.settle()
+                    images = self._recorder.record([_content(picture) for picture in pictures], vectors)
+                    kept = [
+                        (image, self._keep(image, part, path))
+                        for image, part, path in zip(images, parts, paths, strict=True)
+                    ]
+                    self._folder.settle()
             except BaseException:
                 with suppress(ImgindexError):  # the disk may be full; sync takes what is left
-                    self._drop(paths)
+                    self.drop(paths)
                 raise
-        self._grown()
+        self._follow()
         return kept
 
-    def _keep(self, picture: Incoming, vector: Floats, part: Path, path: str) -> tuple[int, bool]:
-        assert picture.decoded is not None
-        size = picture.decoded.width, picture.decoded.height
-        content = Image(0, picture.sha256, *size, len(picture.data))
-        image = self._store.add_image(content, vector, picture.decoded.digest, picture.decoded.description)
+    def _keep(self, image: int, part: Path, path: str) -> bool:
         if self._held(image):
-            return image, False
-        file = self._uploads.keep(part, path)
-        self._store.put_file(File(file.path, image, file.bytes, file.mtime_ns))
-        return image, True
+            return False
+        file = self._folder.keep(part, path)
+        self._store.images.put_file(File(file.path, image, file.bytes, file.mtime_ns))
+        return True
 
     def _held(self, image: int) -> bool:
-        return any(map(_as_indexed, self._store.files_of([image])))
+        return any(map(is_as_indexed, self._store.images.files_of([image])))
 
-    def _drop(self, paths: Iterable[str]) -> None:
+    def drop(self, paths: Iterable[str]) -> None:
         """Delete those of our own files that the index does not know."""
-        own = [path for path in paths if self._uploads.owns(path)]
+        own = [path for path in paths if self._folder.owns(path)]
         if own:
             with self._store.transaction():
-                for path in set(own) - {file.path for file in self._store.files_at(own)}:
-                    self._uploads.drop(path)
-
-    def tidy(self) -> None:
-        """Delete what killed programs left half-written; worth doing when a server starts."""
-        self._uploads.tidy()
-
-    def _grown(self) -> None:
-        """Bring what is derived up to date with images that came."""
-        raise NotImplementedError  # ImageIndex does it: it has what is derived
-
-    def entry(self, image: int) -> Entry:
-        """What the index holds of an image. Raises NotIndexedError."""
-        found = self.entries(before=image + 1, limit=1) if 0 < image < 2**63 - 1 else []
-        if not found or found[0].id != image:
-            raise NotIndexedError(f"There is no image {image} in the index.")
-        return found[0]
-
-    def entries(self, *, before: int | None = None, limit: int = 50, theme: int | None = None) -> list[Entry]:
-        """The newest images first, at most `limit`: those with an id below `before`, of one theme or of all."""
-        return self._store.entries(before=2**63 - 1 if before is None else before, limit=limit, theme=theme)
-
-    def is_upload(self, path: str) -> bool:
-        """Whether a path of an entry is one of the index's own files, which go when it forgets them."""
-        return self._uploads.owns(path)
-
-    def original(self, image: int) -> Original:
-        """A file that holds an image as it was indexed, by its size and time. Raises NotIndexedError, FileGoneError."""
-        files = self._store.files_of([self.entry(image).id])
-        for file in filter(_as_indexed, files):
-            try:
-                with open(file.path, "rb") as opened:
-                    return Original(file.path, formats.media_type(opened.read(formats.HEAD)))
-            except OSError:
-                continue  # another path may do
-        raise FileGoneError(f"No file of image {image} is as it was indexed; imgindex sync looks for it again.")
+                for path in set(own) - {file.path for file in self._store.images.files_at(own)}:
+                    self._folder.drop(path)
 
 
-def _as_indexed(file: File) -> bool:
-    """Whether a file is there, by its size and time the one that was indexed."""
-    try:
-        status = os.stat(file.path)
-    except OSError:
-        return False
-    return (status.st_size, min(status.st_mtime_ns, 2**63 - 1)) == (file.bytes, file.mtime_ns)
+def _content(picture: Incoming) -> tuple[Image, Decoded]:
+    assert picture.decoded is not None
+    return Image(0, picture.sha256, picture.decoded.width, picture.decoded.height, len(picture.data)), picture.decoded

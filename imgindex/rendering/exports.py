@@ -1,23 +1,28 @@
-"""Records -> JSON and CSV, by the names that outside programs rely on."""
+"""Records -> JSON, by the names that outside programs rely on.
 
-import csv
+The API describes the same in `server/api/schemas`; the schemathesis test holds both together.
+"""
+
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Any
 
+from imgindex.cleanup.plan import Cleaned, Plan, Skipped, Undone
 from imgindex.clustering.records import Clusters, Member, Run, Theme
 from imgindex.duplicates.records import Duplicates, Group, Pair
 from imgindex.ingest.records import Added
-from imgindex.reports.records import Report
+from imgindex.reports.records import Calibration, Report
 from imgindex.search.records import Similar
 
 
 def added_json(added: Added) -> dict[str, Any]:
+    """The contract's names; seconds to the millisecond."""
     failed = [{"path": failure.path, "reason": failure.reason} for failure in added.failed]
     return {**dataclasses.asdict(added), "failed": failed, "seconds": round(added.seconds, 3)}
 
 
 def similar_json(similar: Similar) -> dict[str, Any]:
+    """The contract's names."""
     results = [{"id": hit.id, "path": hit.path, "similarity": round(hit.similarity, 4)} for hit in similar.results]
     return {"query": {"id": similar.id, "path": similar.path}, "results": results}
 
@@ -36,6 +41,7 @@ def duplicates_json(duplicates: Duplicates) -> dict[str, Any]:
 
 
 def group_json(group: Group) -> dict[str, Any]:
+    """A group; the file to keep is its first."""
     keep = group.files[0]
     return {
         "id": group.id,
@@ -52,6 +58,7 @@ def group_json(group: Group) -> dict[str, Any]:
 
 
 def pair_json(pair: Pair) -> dict[str, Any]:
+    """A proven pair, with its evidence."""
     return {
         "a": pair.a,
         "b": pair.b,
@@ -61,6 +68,33 @@ def pair_json(pair: Pair) -> dict[str, Any]:
         "mirrored": pair.mirrored,
         "overlap": round(pair.overlap, 4),
     }
+
+
+def plan_json(plan: Plan, file: str) -> dict[str, Any]:
+    """The contract's names; `file` is where the plan is kept."""
+    steps = [{"path": step.path, "keep": step.keep, "group": step.group, "bytes": step.bytes} for step in plan.steps]
+    return {"how": plan.how, "plan": file, "steps": steps, "skipped": _skipped(plan.skipped)}
+
+
+def cleaned_json(cleaned: Cleaned) -> dict[str, Any]:
+    """What carrying out a plan did."""
+    return {"done": list(cleaned.done), "freed": cleaned.freed, "skipped": _skipped(cleaned.skipped)}
+
+
+def undone_json(undone: Undone) -> dict[str, Any]:
+    """What taking a clean back did."""
+    return {"restored": list(undone.restored), "failed": _skipped(undone.failed)}
+
+
+def _skipped(skipped: Iterable[Skipped]) -> list[dict[str, str]]:
+    return [one._asdict() for one in skipped]
+
+
+def calibration_json(calibration: Calibration) -> dict[str, Any]:
+    """Counts, and the shares that they make."""
+    shares = {edit: calibration.recall_of(edit) for edit in calibration.by_edit}
+    rates = {"precision": calibration.precision, "recall": calibration.recall, "recall_by_edit": shares}
+    return dataclasses.asdict(calibration) | rates
 
 
 def report_json(report: Report) -> dict[str, Any]:
@@ -96,29 +130,6 @@ def report_json(report: Report) -> dict[str, Any]:
         ],
         "calibration": report.calibration,
     }
-
-
-def duplicates_csv(duplicates: Duplicates) -> Iterator[str]:
-    """Lines (RFC 4180, valid UTF-8): a header, then one a file, the groups as in `duplicates`, the keeper first."""
-    yield from _csv(
-        ("group", "kind", "keep", "path", "image", "width", "height", "bytes", "weakest", "loose"),
-        (
-            (
-                group.id, group.kind, "no" if place else "yes", utf8(copy.path), copy.image, copy.width, copy.height,
-                copy.bytes, round(group.weakest.score, 4) if group.weakest else 1.0, "yes" if group.loose else "no",
-            )
-            for group in duplicates.groups
-            for place, copy in enumerate(group.files)
-        ),
-    )  # fmt: skip
-
-
-def report_csv(report: Report) -> Iterator[str]:
-    """Lines (RFC 4180, valid UTF-8): a header, then one a folder."""
-    yield from _csv(
-        ("folder", "files", "redundant", "percent"),
-        ((utf8(f.path), f.files, f.redundant, round(f.percent, 2)) for f in report.folders),
-    )
 
 
 def run_json(run: Run) -> dict[str, Any]:
@@ -162,20 +173,3 @@ def cluster_json(theme: Theme, images: Iterable[Member]) -> dict[str, Any]:
             {"id": m.id, "path": m.path, "distance": round(m.distance, 4), "new": m.silhouette is None} for m in images
         ],
     }
-
-
-class _Echo:
-    def write(self, text: str) -> str:
-        return text
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    # No cell can start a spreadsheet's formula (= + - @): the only free text is paths, and they are absolute.
-    line = csv.writer(_Echo()).writerow
-    yield line(header)
-    yield from map(line, rows)  # writerow returns what write does
-
-
-def utf8(path: str) -> str:
-    """A path as it is, but bytes that are not UTF-8 as \\xff; JSON has those exactly."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""Records -> HTML pages that need nothing beside themselves: no script, no other file."""
+"""Records -> self-contained HTML pages: no script, no other file."""
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
@@ -7,40 +7,51 @@ from pathlib import Path
 from typing import Any
 
 from imgindex.clustering.records import Clusters, Member, Theme
-from imgindex.duplicates.records import Duplicates, Group, ImageFile
-from imgindex.rendering import text as words
+from imgindex.duplicates.records import Duplicates, Group
+from imgindex.errors import FileGoneError, NotIndexedError
+from imgindex.records import ImageFile
+from imgindex.rendering.paths import printable
+from imgindex.rendering.sentences import (
+    LOOSE,
+    clusters_sentences,
+    duplicates_sentences,
+    held_by,
+    human,
+    percent,
+    report_sentences,
+)
 from imgindex.reports.records import Report
 
-PICTURED = 500  # groups, pairs and themes that a page shows with pictures
-GROUP_PICTURED = 24  # pictures of one group or theme
+PICTURED = 500  # groups, pairs and themes shown with pictures: some 30 MB of HTML, which browsers still open
+GROUP_PICTURED = 24  # pictures of one group or theme: a screenful
 
-Thumbnail = Callable[[ImageFile], bytes | None]
+Thumbnail = Callable[[int], bytes]
 
 
 def duplicates_html(duplicates: Duplicates, thumbnail: Thumbnail, files: Mapping[int, ImageFile]) -> Iterator[str]:
     """A page of all groups, the file to keep first, then of the pairs that are only alike; in pieces, as it is made.
 
-    `thumbnail` gives a JPEG in the picture's own shape, or None where the file is not there; it is asked once a picture
+    `thumbnail` gives a JPEG of an image, or raises FileGoneError or NotIndexedError; it is asked once an image
     and only for the first PICTURED groups and pairs. `files` has a file for each image of `duplicates.alike`, by its
     id.
     """
     return _page(
         "duplicates.html",
         duplicates=duplicates,
-        sentences=words.duplicates_sentences(duplicates),
+        sentences=duplicates_sentences(duplicates),
         files=files,
         pictured=PICTURED,
         group_pictured=GROUP_PICTURED,
         by_image=by_image,
-        held_by=words.held_by,
-        loose=words.LOOSE,
-        uri=lambda copy: _uri(thumbnail(copy)),
+        held_by=held_by,
+        loose=LOOSE,
+        uri=lambda file: _uri(thumbnail, file.image),
     )
 
 
 def report_html(report: Report) -> Iterator[str]:
     """A page of how much is redundant, what changed, and each folder's share; in pieces, as it is made."""
-    return _page("report.html", report=report, sentences=words.report_sentences(report))
+    return _page("report.html", report=report, sentences=report_sentences(report))
 
 
 def clusters_html(clusters: Clusters, thumbnail: Thumbnail, files: Mapping[int, ImageFile]) -> Iterator[str]:
@@ -51,19 +62,19 @@ def clusters_html(clusters: Clusters, thumbnail: Thumbnail, files: Mapping[int, 
     return _page(
         "clusters.html",
         themes=clusters.themes,
-        sentences=words.clusters_sentences(clusters),
+        sentences=clusters_sentences(clusters),
         files=files,
         themes_pictured=PICTURED,
         pictured=pictured,
-        uri=lambda copy: _uri(thumbnail(copy)),
+        uri=lambda file: _uri(thumbnail, file.image),
     )
 
 
-def pictured(theme: Theme) -> list[Member]:
-    """The images that a page shows of a theme: its medoid, then a sample spread from the most to the least typical."""
+def pictured(theme: Theme, count: int = GROUP_PICTURED) -> list[Member]:
+    """At most `count` images of a theme: its medoid, then a sample spread from the most to the least typical."""
     medoid, *others = theme.images
     others.sort(key=lambda member: (member.distance, member.id))
-    shown = min(len(others), GROUP_PICTURED - 1)
+    shown = min(len(others), count - 1)
     return [medoid, *(others[place * (len(others) - 1) // max(shown - 1, 1)] for place in range(shown))]
 
 
@@ -79,7 +90,7 @@ def wrapping(path: str) -> Any:
     """A path as HTML that may wrap behind each slash."""
     import markupsafe
 
-    return markupsafe.Markup("/<wbr>").join(words.printable(path).split("/"))
+    return markupsafe.Markup("/<wbr>").join(printable(path).split("/"))
 
 
 def _page(template: str, **context: Any) -> Iterator[str]:
@@ -100,9 +111,12 @@ def _templates() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"path": wrapping, "size": words.human, "percent": words.percent, "line": words.printable}
+    templates.filters |= {"path": wrapping, "size": human, "percent": percent, "line": printable}
     return templates
 
 
-def _uri(jpeg: bytes | None) -> str | None:
-    return "data:image/jpeg;base64," + b64encode(jpeg).decode() if jpeg else None
+def _uri(thumbnail: Thumbnail, image: int) -> str | None:
+    try:
+        return "data:image/jpeg;base64," + b64encode(thumbnail(image)).decode()
+    except (FileGoneError, NotIndexedError):
+        return None

@@ -1,4 +1,4 @@
-"""Clusters -> plots as SVG, to be read without knowing the field."""
+"""Clusters -> plots as SVG that explain themselves."""
 
 import io
 import warnings
@@ -12,17 +12,18 @@ import numpy as np
 
 from imgindex.clustering.records import Clusters, Run, Theme
 from imgindex.errors import StorageError, UsageError
-from imgindex.rendering.text import counted, printable
+from imgindex.rendering.paths import printable
+from imgindex.rendering.sentences import counted
 
-SHOWN = 40  # themes that a plot shows
-POINTS = 64  # silhouettes that are drawn of one theme
-NAME = 28  # width of a name, in letters
-WIDE = 30  # a range of k beyond which it is shown on a log scale
+SHOWN = 40  # themes that a plot shows: more make it taller than a screen
+POINTS = 64  # silhouettes that are drawn of one theme: more change no pixel, and make the file large
+NAME = 28  # width of a name, in letters: a quarter of the plot
+WIDE = 30  # a range of k beyond which labels would overlap, so the scale is logarithmic
 
 BLUES, GREEN, ORANGE, GREY = ("#2f6690", "#81a9c8"), "#136c34", "#d1701a", "#5c636e"
 _STYLE = {
     "svg.fonttype": "none",  # text stays text: a browser finds letters that matplotlib's font lacks
-    "svg.hashsalt": "imgindex",  # the same picture is the same file
+    "svg.hashsalt": "imgindex",  # so that the same plot is the same file
     "text.parse_math": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -30,7 +31,7 @@ _STYLE = {
     "axes.titlelocation": "left",
     "legend.frameon": False,
 }
-_alone = Lock()  # matplotlib's style is one for the process
+_alone = Lock()  # matplotlib has one style for the whole process
 
 
 def write_plots(clusters: Clusters, folder: Path) -> list[Path]:
@@ -51,7 +52,7 @@ def write_plots(clusters: Clusters, folder: Path) -> list[Path]:
 def plots_svg(clusters: Clusters) -> dict[str, bytes]:
     """The files of `write_plots` by their names. Raises UsageError when there was no run yet."""
     if clusters.run is None:
-        raise UsageError("there is no run yet; imgindex recluster makes one.")
+        raise UsageError("There is no run to plot yet; recluster first.", hint="Run `imgindex recluster`.")
     from matplotlib import style
 
     with _alone, style.context(["default", _STYLE]), warnings.catch_warnings():
@@ -79,17 +80,19 @@ def _curve(run: Run) -> Any:
     error = np.array([candidate.error for candidate in run.curve])
     _title(figure, f"How many themes? {run.k} for {counted(run.images, 'image')}")
 
-    above.set_title("Inertia: how far images lie from the middle of their theme.\nIt falls with every theme more.")
+    above.set_title(
+        "Inertia: how far images are from the centre of their theme.\nIt falls with every additional theme."
+    )
     above.plot(ks, inertia, ".-", color=BLUES[0])
     if run.elbow is None:
         above.plot([], [], " ", label="no elbow")
     else:
-        label = f"the elbow, from where it falls slowly: {run.elbow}"
+        label = f"the elbow, after which it falls slowly: {run.elbow}"
         ring = {"ms": 13, "mfc": "none", "mew": 2, "color": ORANGE, "label": label}
         above.plot([run.elbow], [np.interp(run.elbow, ks, inertia)], "o", **ring)
     above.set_ylabel("inertia")
 
-    below.set_title("Silhouette: how clearly themes stand apart, -1 to 1.\nThe higher, the better.")
+    below.set_title("Silhouette: how clearly themes are separated, from -1 to 1.\nHigher is better.")
     below.plot(ks, silhouette, ".-", color=BLUES[0])
     if error.any():
         band = {"color": BLUES[1], "alpha": 0.5, "lw": 0, "label": "standard error: measured on a sample"}
@@ -122,7 +125,7 @@ def _scale(axes: Any, ks: Sequence[int]) -> None:
 
 
 def _silhouettes(run: Run, themes: Sequence[Theme]) -> Any:
-    """Each theme's silhouettes, sorted, as a hill on its side; the more images the higher."""
+    """Each theme's silhouettes, sorted, as a hill on its side; more images make it higher."""
     found = [np.array([m.silhouette for m in theme.images if m.silhouette is not None]) for theme in themes]
     drawn = [(theme, np.sort(values)[::-1]) for theme, values in zip(themes, found, strict=True) if len(values)]
     sizes = [len(values) for _, values in drawn]
@@ -144,22 +147,22 @@ def _silhouettes(run: Run, themes: Sequence[Theme]) -> Any:
     axes.annotate(f"mean: {run.silhouette:.2f}", (run.silhouette, 1), **mean)
     _title(figure, "How well images fit their themes")
     notes = [
-        "silhouette of each image; the higher a hill, the more images",
-        "Right of 0: nearer to their own theme; left of 0: nearer to another one.",
+        "silhouette of each image; the higher the hill, the more images",
+        "Right of 0: closer to their own theme; left of 0: closer to another.",
     ]
     if len(themes) == 1:
-        notes.append("There is one theme, so all are 0: there is no other to be nearer to.")
+        notes.append("All are 0 because there is only one theme.")
     if max(sizes, default=0) > POINTS:
-        notes.append(f"Of a large theme, {POINTS} images evenly spread over its hill are drawn.")
+        notes.append(f"Of a large theme, only {POINTS} images are drawn, evenly spread over its hill.")
     placed = sum(len(theme.images) for theme in themes) - sum(sizes)
     if placed:
-        notes.append(f"Left out: {counted(placed, 'image')} placed since the run, without a silhouette yet.")
+        notes.append(f"Not shown: {counted(placed, 'image')} added since the run, which have no silhouette yet.")
     axes.set_xlabel("\n".join([*notes, *_left_out(sizes)]))
     return figure
 
 
 def _sizes(themes: Sequence[Theme]) -> Any:
-    """A bar for each theme, what came since the run in another colour."""
+    """A bar for each theme, with images added since the run in another colour."""
     shown, total = themes[:SHOWN], sum(len(theme.images) for theme in themes)
     figure = _figure(8, 1.7 + 0.25 * max(len(shown), 1))
     axes = figure.subplots()
@@ -168,7 +171,7 @@ def _sizes(themes: Sequence[Theme]) -> Any:
     rows = np.arange(len(shown))
     axes.barh(rows, sizes - new, color=BLUES[0], label="of the run")
     if new.any():
-        axes.barh(rows, new, left=sizes - new, color=ORANGE, label="placed since")
+        axes.barh(rows, new, left=sizes - new, color=ORANGE, label="added since")
         axes.legend(loc="lower right")
     for row, size in zip(rows, sizes.tolist(), strict=True):
         text = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "color": GREY, "size": 9}
@@ -197,7 +200,7 @@ def _left_out(sizes: Sequence[int]) -> list[str]:
     if len(sizes) <= SHOWN:
         return []
     smaller = counted(len(sizes) - SHOWN, "smaller theme")
-    return [f"Left out: {smaller}, together {counted(sum(sizes[SHOWN:]), 'image')}."]
+    return [f"Not shown: {smaller} with {counted(sum(sizes[SHOWN:]), 'image')} in all."]
 
 
 def _name(theme: Theme) -> str:

@@ -72,3 +72,45 @@ class PastReport(Redundancy):
     images: int
     files: int
     redundant: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What became of a sample of photos and their edits."""
+
+    created: str  # ISO 8601, UTC
+    photos: int
+    found: int  # pairs of files in one group
+    right: int  # of those, pairs of the same photo
+    by_edit: dict[str, int]  # photos that were in one group with this edit of theirs
+    seconds: float
+
+    @property
+    def precision(self) -> float:
+        """Share of the found pairs that are right; 1 when none was found."""
+        return self.right / self.found if self.found else 1.0
+
+    @property
+    def recall(self) -> float:
+        """Share of all pairs of a photo's files that were found."""
+        files = len(self.by_edit) + 1
+        return self.right / (self.photos * files * (files - 1) // 2)
+
+    def recall_of(self, edit: str) -> float:
+        """Share of the photos that were found together with this edit."""
+        return self.by_edit[edit] / self.photos
+
+    def sentence(self) -> str:
+        """For people: when and how well."""
+        worst = min(self.by_edit, key=self.recall_of)
+        hardest = "" if self.recall == 1 else f" (worst: {worst}, {_percent(self.recall_of(worst))})"
+        return (
+            f"Calibrated on {self.created[:10]} with {len(self.by_edit)} edits of each of {self.photos} of your "
+            f"photos: {_percent(self.recall)} of the copies were found{hardest}, "
+            f"and {_percent(self.precision)} of what was found was right."
+        )
+
+
+def _percent(share: float) -> str:
+    """One digit, and never 100 for less than all."""
+    return f"{int(share * 1000) / 10:.1f}%" if share < 1 else "100%"

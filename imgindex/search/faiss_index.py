@@ -1,42 +1,41 @@
-"""FAISS: ids and unit vectors in, ids and cosines out. Knows nothing of files of pictures or SQL."""
+"""FAISS as a vector index: exact while small, an inverted file of 16-bit floats when large."""
 
-import fcntl
-import hashlib
-import json
-import os
-import struct
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.int64]
+from imgindex.search.vector_index import Nearer
+from imgindex.types import Floats, Ids
 
-# Above so many vectors an inverted file of 16-bit floats; a search visits this share of its lists. Chosen for a
-# recall@10 of .99 against exact search: tests/benchmarks/README.md.
-EXACT_UP_TO = 200_000
-VISITED = 1 / 4
-REACH = 1_000
-LENGTH = struct.Struct("<Q")  # of the stamp; then comes the SHA-256 of all before
+PART = 8_192  # vectors that an exact scan looks at in one step
 
 
-class DamagedFileError(Exception):
-    """A saved VectorIndex that is not as it was written."""
+@dataclass(frozen=True)
+class Sizing:
+    """When an index becomes an inverted file, and how much of it is looked at.
 
-
-class VectorIndex:
-    """Nearest neighbours among unit vectors; always in batches, complete or an error.
-
-    All vectors have the dimension of the first.
-
-    Exact while small; above EXACT_UP_TO vectors an inverted file of 16-bit floats (faiss
-    IndexIVFScalarQuantizer), which needs half the memory.
+    Chosen for a recall@10 of .99 against exact search: tests/benchmarks/README.md.
     """
 
-    def __init__(self) -> None:
+    exact_up_to: int = 200_000  # vectors
+    visited: float = 1 / 4  # share of its lists that a search visits
+    reach: int = 1_000  # nearest among which `around` looks
+
+
+MEASURED = Sizing()
+
+
+class FaissIndex:
+    """Implements VectorIndex in memory.
+
+    Above `exact_up_to` vectors it is faiss's IndexIVFScalarQuantizer, which needs half the memory.
+    """
+
+    def __init__(self, sizing: Sizing = MEASURED) -> None:
+        self._sizing = sizing
         self._index = _exact(1)
         self._newest = -1  # no id is larger
 
@@ -50,7 +49,7 @@ class VectorIndex:
         if not len(self):
             self._index = _exact(vectors.shape[1])
         self._index.add_with_ids(np.ascontiguousarray(vectors), ids)
-        if len(self) > EXACT_UP_TO and self._lists() is None:
+        if len(self) > self._sizing.exact_up_to and self._lists() is None:
             self._approximate()
 
     def delete(self, ids: Ids) -> None:
@@ -72,7 +71,7 @@ class VectorIndex:
         parameters: Any = faiss.SearchParameters(**only)
         if (lists := self._lists()) is not None:
             enough = -(-4 * k * lists.nlist // len(self))  # lists that hold about 4 k vectors
-            visited = lists.nlist if only else min(lists.nlist, max(round(VISITED * lists.nlist), enough))
+            visited = lists.nlist if only else min(lists.nlist, max(round(self._sizing.visited * lists.nlist), enough))
             parameters = faiss.SearchParametersIVF(nprobe=visited, **only)  # type: ignore[call-arg]  # faiss describes none
         threads = faiss.omp_get_max_threads()
         if len(vectors) == 1:  # helpers would have nothing to do, and spin
@@ -83,15 +82,15 @@ class VectorIndex:
             faiss.omp_set_num_threads(threads)
         return ids, np.where(ids == -1, np.float32(-1), cosines)
 
-    def around(self, vectors: Floats, k: int, ids: Ids, floors: Floats) -> tuple[Ids, Floats, tuple[Ids, Ids, Floats]]:
+    def around(self, vectors: Floats, k: int, ids: Ids, floors: Floats) -> tuple[Ids, Floats, Nearer]:
         """As `search`, and whose nearest these would become: rows of `vectors`, ids they come near to, and cosines.
 
         (N,) `ids`, ascending, each have a floor (N,), which a cosine must exceed; ids without one are left out.
-        One pass over all vectors; in an inverted file, both are found among the REACH nearest.
+        One pass over all vectors; in an inverted file, both are found among the `reach` nearest.
         """
         near = np.empty((len(vectors), 0), np.int64)
         best = np.empty((len(vectors), 0), np.float32)
-        nearer: list[tuple[Ids, Ids, Floats]] = []
+        nearer = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
         for some, cosines in self._cosines(vectors):
             rows, columns = np.nonzero(cosines > _floor_of(some, ids, floors))
             part = np.broadcast_to(some, cosines.shape)
@@ -108,7 +107,7 @@ class VectorIndex:
         if self._lists() is None:
             yield from ((part, vectors @ held.T) for part, held in self._parts())
         else:
-            yield self.search(vectors, REACH)
+            yield self.search(vectors, self._sizing.reach)
 
     def ids(self) -> Ids:
         """(N,) all ids, ascending."""
@@ -139,8 +138,8 @@ class VectorIndex:
         ids = faiss.vector_to_array(self._index.id_map)
         flat: Any = faiss.downcast_index(self._index.index)
         held = faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d).reshape(flat.ntotal, flat.d)
-        for start in range(0, len(ids), 8_192):
-            yield ids[start : start + 8_192], held[start : start + 8_192]
+        for start in range(0, len(ids), PART):
+            yield ids[start : start + PART], held[start : start + PART]
 
     def _lists(self) -> Any:
         """The inverted file, None while the index is exact."""
@@ -166,57 +165,22 @@ class VectorIndex:
         index.add_with_ids(vectors, np.concatenate([ids for ids, _ in parts]))
         self._index = index
 
-    def save(self, path: Path, stamp: dict[str, Any]) -> bool:
-        """Replace the file at path atomically; False when another process is saving there right now.
-
-        The stamp (JSON) and a checksum follow FAISS's own bytes, so plain FAISS still reads the file.
-        """
+    def to_bytes(self) -> memoryview:
+        """The whole index in FAISS's own format."""
         import faiss
 
-        partial = path.with_name(path.name + ".part")
-        with open(partial, "ab") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            try:
-                mine = os.path.samestat(os.fstat(file.fileno()), partial.stat())
-            except FileNotFoundError:
-                mine = False
-            if not mine:
-                return False  # the other process has just finished
-            body = faiss.serialize_index(self._index).data
-            note = json.dumps(stamp).encode()
-            note += LENGTH.pack(len(note))
-            digest = hashlib.sha256(body)
-            digest.update(note)
-            try:
-                file.truncate(0)
-                for piece in (body, note, digest.digest()):
-                    file.write(piece)
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError:
-                partial.unlink()
-                raise
-            os.replace(partial, path)
-        return True
+        whole: memoryview = faiss.serialize_index(self._index).data
+        return whole
 
     @classmethod
-    def load(cls, path: Path) -> tuple["VectorIndex", dict[str, Any]]:
-        """A saved index and its stamp. Raises DamagedFileError, FileNotFoundError."""
+    def parse(cls, data: npt.NDArray[np.uint8], sizing: Sizing = MEASURED) -> "FaissIndex":
+        """An index from (B,) bytes that `to_bytes` gave."""
         import faiss
 
-        data = np.fromfile(path, np.uint8)
-        body, digest = data[:-32], data[-32:].tobytes()
-        if hashlib.sha256(body.data).digest() != digest:
-            raise DamagedFileError("its checksum is wrong")
-        end = len(body) - LENGTH.size
-        start = end - LENGTH.unpack(body[end:].tobytes())[0]
-        index = cls.__new__(cls)
-        index._index = faiss.deserialize_index(body[:start])
+        index = cls(sizing)
+        index._index = faiss.deserialize_index(data)
         index._newest = int(index.ids().max(initial=-1))
-        return index, json.loads(body[start:end].tobytes())
+        return index
 
 
 def _floor_of(wanted: Ids, ids: Ids, floors: Floats) -> Floats:

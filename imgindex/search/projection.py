@@ -1,15 +1,13 @@
 """The compare space: where embeddings of a collection are compared, learnt from the collection itself."""
 
-from contextlib import AbstractContextManager
-from functools import cache
-from threading import Lock
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import ThreadpoolController
 
 from imgindex.records import Projection
+from imgindex.threads import look_again, one_thread
 
 Floats = npt.NDArray[np.float32]
 
@@ -26,39 +24,7 @@ SAME = 1e-6  # of unit vectors, what rounding alone makes of one
 UNLIKE = 0.5  # plain cosine of two unrelated photos (median of GeM on 960 photos: .46)
 
 
-class _OneThread:
-    """The limit is the process's, so the first of several threads sets it and the last one lifts it."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._inside = 0
-        self._limits: list[tuple[ThreadpoolController, Any]] = []
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._inside += 1
-            threads = _threads()
-            if not self._limits or self._limits[-1][0] is not threads:  # the first one, or libraries came since
-                self._limits.append((threads, threads.limit(limits=1, user_api="blas")))
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            while self._limits and not self._inside:
-                self._limits.pop()[1].restore_original_limits()
-
-
-_one_thread = _OneThread()
-
-
-def one_thread() -> AbstractContextManager[None]:
-    """Linear algebra on one thread: of more, one would spin for .1 s after each product, beside a model or a proof."""
-    return _one_thread
-
-
-@cache
-def _threads() -> ThreadpoolController:
-    return ThreadpoolController()
+Project = Callable[[Floats, Projection | None], Floats]  # (N, D) embeddings -> (N, C) unit vectors
 
 
 def unit(vectors: Floats) -> Floats:
@@ -80,7 +46,7 @@ def fit(vectors: Floats, images: int, rank: int = RANK) -> Projection | None:
     """
     from sklearn.decomposition import PCA
 
-    _threads.cache_clear()  # SciPy has brought linear algebra of its own
+    look_again()  # SciPy has brought linear algebra of its own
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     if len(vectors) < 2 or np.ptp(vectors, axis=0).max() < SAME:
         return None
@@ -116,12 +82,13 @@ def themes(vectors: Floats, space: Projection | None) -> Floats:
     return _whitened(vectors, space, THEMES_RANK, THEMES_POWER)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # numbers of a damaged database
 def _whitened(vectors: Floats, space: Projection | None, rank: int, power: float) -> Floats:
     if space is None:
         return unit(vectors)
     weight = space.components[:rank] / space.singular[:rank, None] ** power
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    with one_thread():  # unit((unit(vectors) - mean) @ weight.T) without copies of what may be many long vectors
+    with one_thread():  # unit((unit(vectors) - mean) @ weight.T) without copies of many long vectors
+        length = np.linalg.norm(vectors, axis=1, keepdims=True)
         return unit(vectors @ weight.T - length * (weight @ space.mean))
 
 

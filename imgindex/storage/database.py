@@ -1,7 +1,5 @@
 """A SQLite database that several threads and processes share, brought to the newest schema on open."""
 
-import fcntl
-import shutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,14 +11,15 @@ import numpy as np
 import sqlite_utils
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]  # the one it uses itself, pysqlite3 or the standard library's
 
-from imgindex.errors import BusyError, DiskFullError, IndexFormatError, StorageError, storage_error
+from imgindex.errors import IndexFormatError, StorageError
 from imgindex.migrations import migrations
+from imgindex.storage.lock import alone
+from imgindex.storage.sqlite_errors import BUSY_SECONDS, not_ours, sentence_of
 
 VECTOR = np.dtype("<f4")  # how BLOBs of numbers are laid out, on every machine
-BUSY_SECONDS = 120  # a batch is written in milliseconds; this only bounds a writer that hangs
 ENDING_SECONDS = 10  # a query ends at once when it is interrupted, a commit when it is on the disk
+VARIABLES = 500  # of one statement; SQLite takes at least 999
 CLOSED = "{} was closed while this was under way; open the index again."
-FULL = 1 << 20  # bytes free
 
 
 class Database:
@@ -81,8 +80,8 @@ class Database:
         """SQLite would go on writing into a file that was deleted, and begin an empty one for another thread."""
         if self._file and _identity(self.path) != self._file:
             raise StorageError(
-                f"{self.path} was removed or replaced while it was open; bring it back if it was not meant to go, "
-                "and start this program again."
+                f"{self.path} was removed or replaced while it was open; put it back unless that was intended, and "
+                "start this program again."
             )
 
     def _connect(self) -> Any:
@@ -107,7 +106,7 @@ class Database:
         applied = {step.name for step in migrations.applied(database)}
         ours = {step.name for step in migrations._migrations}
         if tables and not applied:
-            raise IndexFormatError(f"{self.path} is not an imgindex database; choose another folder with --index.")
+            raise not_ours(self.path)
         if applied - ours:
             raise IndexFormatError(
                 f"{self.path} was written by a newer imgindex; upgrade this one with pip install --upgrade imgindex."
@@ -139,7 +138,7 @@ class Database:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise StorageError(CLOSED.format(self.path)) if self._closed else _sentence(error, self.path) from error
+            raise StorageError(CLOSED.format(self.path)) if self._closed else sentence_of(error, self.path) from error
         finally:
             with self._idle:
                 self._running -= 1
@@ -161,23 +160,14 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-@contextmanager
-def alone(lock: Path, busy: str | None = None) -> Iterator[None]:
-    """Only one process (and thread) at a time; the next one waits, or raises BusyError with the sentence `busy`."""
-    try:
-        file = open(lock, "ab")  # noqa: SIM115  # `with` comes below, so that only opening is blamed on the disk
-    except OSError as error:
-        raise storage_error(
-            error,
-            f"{lock} cannot be written ({error.strerror}); check its disk and permissions, or choose another folder "
-            "with --index.",
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-        except BlockingIOError:
-            raise BusyError(busy) from None
-        yield
+def slices(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """These items in parts that fit into one statement's variables."""
+    return (items[start : start + VARIABLES] for start in range(0, len(items), VARIABLES))
+
+
+def marks(items: Sequence[Any]) -> str:
+    """A question mark for each."""
+    return ", ".join("?" * len(items))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -186,32 +176,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _is_full(folder: Path) -> bool:
-    try:
-        return shutil.disk_usage(folder).free < FULL
-    except OSError:
-        return False
-
-
-def _sentence(error: Exception, path: Path) -> Exception:
-    text = str(error)
-    folder = path.parent
-    # At the end of a disk, SQLite's shared memory fails as a disk I/O error.
-    if "is full" in text or ("I/O" in text and _is_full(folder)):
-        return DiskFullError(
-            f"The disk that holds {folder} is full; free some room and run the same command again: "
-            "what was added so far is kept."
-        )
-    if "not a database" in text:
-        return IndexFormatError(f"{path} is not an imgindex database; choose another folder with --index.")
-    if "malformed" in text:
-        return IndexFormatError(
-            f"{path} is damaged ({text}); restore it from a backup, or delete {folder} and add again."
-        )
-    if "locked" in text:
-        return StorageError(
-            f"Another program has been writing to {folder} for {BUSY_SECONDS} s; try again when it is done."
-        )
-    return StorageError(f"The index in {folder} cannot be read or written ({text}); check its disk and permissions.")

@@ -1,14 +1,16 @@
-"""The API's description: OpenAPI 3.1 at /openapi.json, and Swagger UI on it at /docs, all from this machine."""
+"""The API's description: OpenAPI 3.1 at /openapi.json, and Swagger UI at /docs, both served from here."""
 
+import re
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any
 
 from apiflask import APIFlask
-from flask import Blueprint, Response, abort, send_from_directory
+from flask import Blueprint, Response, abort, current_app, send_from_directory
 
-from imgindex import __version__
-from imgindex.server.api.requests import DECISIONS, LARGEST_ID
+from imgindex import LARGEST_ID, __version__
+from imgindex.server.api.requests import DECISIONS
+from imgindex.server.routing import marked
 from imgindex.server.service import current
 
 ABOUT = "Find the copies, find images like this, and keep a growing collection sorted."
@@ -23,9 +25,9 @@ PROBLEM = {
     },
     "required": ["type", "title", "status", "detail"],
 }
-ALWAYS = (400, 429, 500)  # what any route may answer: a request that is not ours, too many of them, a fault
-GUARDED = (401, 403)  # what any may where a token is needed
-DAY = 86_400  # seconds
+ALWAYS = (400, 429, 500)  # what any route may answer: an invalid request, too many of them, a fault
+GUARDED = (401, 403)  # what any route may answer where a token is needed
+DAY = 86_400  # seconds: Swagger UI changes only with a new version of the server
 
 # Swagger UI sets styles from its script; everything else is as strict as on the other pages.
 POLICY = (
@@ -51,7 +53,7 @@ bp = Blueprint("docs", __name__)
 
 @bp.get("/docs")
 def page() -> Response:
-    """The API, to read and to try."""
+    """The API, to read and to try out."""
     response = Response(PAGE, mimetype="text/html")
     response.headers["Content-Security-Policy"] = POLICY
     return response
@@ -70,7 +72,7 @@ def register(app: APIFlask) -> None:
     app.config.update(
         OPENAPI_VERSION="3.1.0",
         DESCRIPTION=ABOUT,
-        AUTO_SERVERS=False,  # it would remember the Host header of who asked first
+        AUTO_SERVERS=False,  # it would keep the Host header of the first client
         SECURITY_SCHEMES={"bearer": {"type": "http", "scheme": "bearer"}},
     )
     app.version = __version__
@@ -79,7 +81,7 @@ def register(app: APIFlask) -> None:
 
 
 def _finish(spec: Any) -> Any:
-    """Say what APIFlask cannot know: ids, problems, tokens, and bodies that are not JSON."""
+    """Add what is true of every route and APIFlask does not know: ids, problems, tokens, required bodies."""
     settings = current().settings
     guarded = bool(settings.token or settings.tokens)
     spec["tags"] = [{"name": name} for name in dict.fromkeys(tag["name"] for tag in spec["tags"])]
@@ -87,11 +89,13 @@ def _finish(spec: Any) -> Any:
     for name in ("HTTPError", "ValidationError"):
         schemas.pop(name, None)
     schemas.update(Problem=PROBLEM, Decision=DECISIONS)
+    rules = {re.sub(r"<(?:[^<:]+:)?([^>]+)>", r"{\1}", rule.rule): rule for rule in current_app.url_map.iter_rules()}
     for path, operations in spec["paths"].items():
-        open_to_all = path in ("/health", "/ready")
+        ids = set(re.findall("<id:([^>]+)>", rules[path].rule))
+        open_to_all = marked("open_to_all", rules[path].endpoint)
         for operation in operations.values():
             for parameter in operation["parameters"]:
-                if parameter["in"] == "path" and parameter["name"] != "job":
+                if parameter["in"] == "path" and parameter["name"] in ids:
                     parameter["schema"] = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
             if guarded and not open_to_all:
                 operation["security"] = [{"bearer": []}]
@@ -101,17 +105,6 @@ def _finish(spec: Any) -> Any:
                 if "required" in _body(operation, schemas):
                     operation["requestBody"]["required"] = True
             _say_problems(operation["responses"], more)
-    answers = spec["paths"]["/api/v1/images"]["post"]["responses"]
-    answers["200"]["content"] = answers["201"]["content"]
-    answers["201"]["headers"] = _place("Of the image, if there is one alone.")
-    spec["paths"]["/api/v1/clusters/runs"]["post"]["responses"]["202"]["headers"] = _place("Of the job.")
-    binary = {"schema": {"type": "string", "format": "binary"}}
-    file = spec["paths"]["/api/v1/images/{image}/file"]["get"]["responses"]
-    for status in ("200", "206"):
-        file[status]["content"] = {"image/*": binary, "application/octet-stream": binary}
-    text = {"schema": {"type": "string"}}
-    report = spec["paths"]["/api/v1/report"]["get"]["responses"]["200"]["content"]
-    report.update({"text/csv": text, "text/html": text})
     return spec
 
 
@@ -132,7 +125,3 @@ def _body(operation: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
     name: str = content["schema"]["$ref"].rsplit("/", 1)[1]
     schema: dict[str, Any] = schemas[name]
     return schema["oneOf"][0] if "oneOf" in schema else schema
-
-
-def _place(what: str) -> dict[str, Any]:
-    return {"Location": {"description": what, "schema": {"type": "string"}}}

@@ -1,4 +1,4 @@
-"""Groups of copies, and what a person says about them."""
+"""Groups of copies, and decisions about them."""
 
 from typing import Any
 
@@ -6,8 +6,9 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from imgindex import UsageError
-from imgindex.rendering.exports import group_json, utf8
-from imgindex.server.api import pagination as cursors
+from imgindex.rendering.exports import group_json
+from imgindex.rendering.paths import utf8
+from imgindex.server.api import pagination
 from imgindex.server.api.requests import Decision, Page, json_only
 from imgindex.server.api.responses import answer, unless_known
 from imgindex.server.api.schemas import copies as schemas
@@ -22,11 +23,11 @@ bp.before_request(json_only)
 @bp.output(schemas.Groups)
 @bp.doc(operation_id="list_duplicates", responses=[304])
 def listed(query_data: dict[str, Any]) -> Response:
-    """Groups of files that show the same picture, the largest first, and what all amount to."""
+    """Groups of files that show the same picture, the largest first, and the totals."""
 
     def make() -> Response:
         duplicates = current().duplicates()
-        groups, following = cursors.page(
+        groups, following = pagination.page(
             duplicates.groups, "duplicates", query_data.get("cursor"), query_data["limit"], lambda group: group.id
         )
         return answer(
@@ -42,7 +43,7 @@ def listed(query_data: dict[str, Any]) -> Response:
             }
         )
 
-    current().duplicates()  # proving copies changes the index, and so the ETag
+    current().duplicates()  # first, because it may store new proofs, which changes the ETag
     return unless_known(make)
 
 
@@ -59,22 +60,23 @@ def one(group: int) -> Response:
 @bp.output(schemas.Decided)
 @bp.doc(operation_id="decide", responses=[415])
 def decide(group: int, json_data: dict[str, Any]) -> Response:
-    """Say which file of a group to keep, or which of its images differ; nothing is moved or deleted.
+    """Decide which file of a group to keep, or which of its images are different; nothing is moved or deleted.
 
-    To take a decision back, the group need not be there any more.
+    A decision can be undone even if the group no longer exists.
     """
     index, forget = current().index, json_data["forget"]
     if json_data["decision"] == "keep":
         images, paths = _kept(group, json_data)
         if forget:
-            index.keep(paths, forget=True)
+            index.duplicates.prefer(paths, forget=True)
         else:
-            index.keep(paths, instead_of=[copy.path for copy in current().group(group).files])
+            index.duplicates.prefer(paths, instead_of=[copy.path for copy in current().group(group).files])
     else:
         images = set(json_data["images"])
         if not forget and (strange := images - {copy.image for copy in current().group(group).files}):
-            raise UsageError(f"Image {min(strange)} is not in group {group}.")
-        index.call_different(json_data["images"], forget=forget)
+            raise UsageError(f"Image {min(strange)} is not in group {group}; send images of this group.")
+        one, *others = json_data["images"]
+        index.duplicates.mark_different(one, others, pairwise=True, forget=forget)
     groups = [one for one in current().duplicates().groups if any(copy.image in images for copy in one.files)]
     return answer({"decision": json_data["decision"], "forget": forget, "groups": [group_json(one) for one in groups]})
 
@@ -82,7 +84,7 @@ def decide(group: int, json_data: dict[str, Any]) -> Response:
 def _kept(group: int, decision: dict[str, Any]) -> tuple[set[int], list[str]]:
     """The image of the file to keep, and its paths: the best one of the group, or, to forget it, all it may be."""
     if decision["forget"] and "image" in decision:
-        entry = current().index.entry(decision["image"])
+        entry = current().index.images.get(decision["image"])
         return {entry.id}, list(entry.paths)
     if decision["forget"]:
         path = decision["path"]
@@ -92,12 +94,12 @@ def _kept(group: int, decision: dict[str, Any]) -> tuple[set[int], list[str]]:
         if copy.image == decision.get("image") or utf8(copy.path) == decision.get("path"):
             return {copy.image}, [copy.path]
     named = f"Image {decision['image']}" if "image" in decision else decision["path"]
-    raise UsageError(f"{named} is not in group {group}.")
+    raise UsageError(f"{named} is not in group {group}; send a file of this group.")
 
 
 def _encodable(path: str) -> str:
     try:
         path.encode()
     except UnicodeEncodeError:
-        raise UsageError("The path is no text; send it as /api/v1/duplicates has it.") from None
+        raise UsageError("The path is not valid UTF-8; send it as returned by /api/v1/duplicates.") from None
     return path

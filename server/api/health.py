@@ -1,4 +1,4 @@
-"""Whether the server lives, and whether it can take pictures."""
+"""Whether the server is alive, and whether it is ready for pictures."""
 
 import logging
 
@@ -8,6 +8,7 @@ from flask import Response, current_app
 from imgindex.server.api.responses import answer
 from imgindex.server.api.schemas import health as schemas
 from imgindex.server.problems import problem
+from imgindex.server.routing import open_to_all
 from imgindex.server.service import current
 
 log = logging.getLogger("imgindex.server")
@@ -19,22 +20,24 @@ bp = APIBlueprint("api_health", __name__, tag="Health")
 
 
 @bp.get("/health")
+@open_to_all
 @bp.output(schemas.Health)
 @bp.doc(operation_id="get_health")
 def health() -> Response:
-    """The server answers."""
+    """The server is running."""
     return answer({"status": "ok"})
 
 
 @bp.get("/ready")
+@open_to_all
 @bp.output(schemas.Ready)
-@bp.doc(operation_id="get_ready", responses={503: "Not yet, or its model cannot be loaded."})
+@bp.doc(operation_id="get_ready", responses={503: "Not yet, or the model cannot be loaded."})
 def ready() -> Response:
     """The model is loaded."""
     reason = current().ready()
     if not reason:
         return answer({"status": "ready"})
-    if current_app.extensions.get(LOGGED) != reason:  # it may name a folder, and anybody may ask here
+    if current_app.extensions.get(LOGGED) != reason:  # it may name a folder, and anyone may ask here
         current_app.extensions[LOGGED] = reason
         log.warning("%s", reason)
     return problem(503, UNREADY, headers={"Retry-After": "5"})

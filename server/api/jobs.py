@@ -1,4 +1,4 @@
-"""Work that outlasts a request, watched by its id."""
+"""Background work, watched by its id."""
 
 import dataclasses
 from typing import Any
@@ -18,10 +18,10 @@ bp = APIBlueprint("api_jobs", __name__, url_prefix="/api/v1/jobs", tag="Clusters
 @bp.output(schemas.Job)
 @bp.doc(operation_id="get_job")
 def one(job: str) -> Response:
-    """How far a clustering is."""
+    """The progress of a run."""
     return answer(job_json(current().jobs.get(job)))
 
 
 def job_json(job: Job) -> dict[str, Any]:
-    """As it is now."""
+    """A job as JSON."""
     return dataclasses.asdict(job)

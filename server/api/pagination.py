@@ -1,15 +1,15 @@
-"""Where a page of a list ended, as an opaque text that a client hands back for the next one."""
+"""Where a page of a list ended, as an opaque text that a client sends back for the next page."""
 
 import base64
 import json
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from imgindex import UsageError
+from imgindex import LARGEST_ID, UsageError
 
 T = TypeVar("T")
 
-LONGEST = 120  # characters
+LONGEST = 120  # characters: the longest name of a list and two of the largest numbers, in Base64
 
 
 def encode(of: str, *keys: int) -> str:
@@ -19,17 +19,17 @@ def encode(of: str, *keys: int) -> str:
 
 
 def decode(cursor: str, of: str, count: int) -> tuple[int, ...]:
-    """The `count` keys of a cursor into the list `of`. Raises UsageError for one that was not made here."""
+    """The `count` keys of a cursor into the list `of`. Raises UsageError for one of another list."""
     try:
         if len(cursor) <= LONGEST:
             padded = cursor + "=" * (-len(cursor) % 4)
             name, *keys = json.loads(base64.b64decode(padded.encode("ascii"), b"-_", validate=True))
-            whole = all(type(key) is int and 0 <= key < 2**63 for key in keys)
+            whole = all(type(key) is int and 0 <= key <= LARGEST_ID for key in keys)
             if whole and len(keys) == count and cursor == encode(of, *keys) and name == of:
                 return tuple(keys)
     except (ValueError, TypeError, RecursionError):
         pass
-    raise UsageError("This cursor was not given out for this list; leave it away to begin at the start.")
+    raise UsageError("This cursor does not belong to this list; omit it to start from the beginning.")
 
 
 def page(

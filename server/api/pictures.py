@@ -3,17 +3,19 @@
 from apiflask import APIBlueprint, FileSchema
 from flask import Response, request, send_file
 
-from imgindex import FileGoneError
+from imgindex import THUMBNAIL, FileGoneError
+from imgindex.server.api.responses import described
 from imgindex.server.problems import problem
 from imgindex.server.service import current
 
-# What a browser shows as a picture and never runs; anything else is but bytes.
+# What a browser shows as a picture and never runs; anything else is sent as bytes.
 RASTER = {
     "image/avif": "avif", "image/bmp": "bmp", "image/gif": "gif", "image/heic": "heic", "image/jp2": "jp2",
     "image/jpeg": "jpg", "image/png": "png", "image/tiff": "tif", "image/vnd.radiance": "hdr", "image/webp": "webp",
     "image/x-portable-anymap": "pnm",
 }  # fmt: skip
 BYTES = "application/octet-stream"
+FILE = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in ("image/*", BYTES)}
 
 bp = APIBlueprint("api_pictures", __name__, url_prefix="/api/v1/images", tag="Images")
 _BINARY = FileSchema(type="string", format="binary")
@@ -23,32 +25,41 @@ _BINARY = FileSchema(type="string", format="binary")
 @bp.output(_BINARY, content_type="image/*", description="The file.")
 @bp.doc(
     operation_id="get_file",
-    responses={206: "A range of it.", 304: "It has not changed.", 412: "It is another.", 416: "No such range."},
+    responses={
+        200: described(content=FILE),
+        206: described("A range of it.", content=FILE),
+        304: "It has not changed.",
+        412: "Its ETag is another one.",
+        416: "The file has no such range.",
+    },
 )
 def file(image: int) -> Response:
-    """The file of an image, as it was indexed; ranges of it, too."""
+    """The file of an image as it was indexed, or a range of it."""
     index = current().index
-    sha256 = index.entry(image).sha256.hex()
-    original = index.original(image)
+    sha256 = index.images.get(image).sha256.hex()
+    original = index.images.original(image)
     kind = original.media_type if original.media_type in RASTER else BYTES
     name = f"image-{image}.{RASTER.get(kind, 'bin')}"
     try:
         response = send_file(original.path, kind, download_name=name, conditional=True, etag=sha256)
     except OSError as error:
-        raise FileGoneError(f"The file of image {image} went away; imgindex sync looks for it again.") from error
-    if response.status_code == 412:  # Flask would send the file with it
+        raise FileGoneError(f"The file of image {image} has disappeared; put it back, or sync the index.") from error
+    if response.status_code == 412:  # Flask would send the file along
         response.close()
-        return problem(412, f"The file of image {image} has another ETag than If-Match names.")
+        return problem(
+            412,
+            f"The file of image {image} is not the one in If-Match; send no If-Match.",
+        )
     return _guarded(response, name)
 
 
 @bp.get("/<id:image>/thumbnail")
-@bp.output(_BINARY, content_type="image/jpeg", description="A JPEG of at most 320 pixels a side.")
+@bp.output(_BINARY, content_type="image/jpeg", description=f"A JPEG of at most {THUMBNAIL} pixels a side.")
 @bp.doc(operation_id="get_thumbnail", responses={304: "It has not changed."})
 def thumbnail(image: int) -> Response:
-    """A small JPEG of an image, in its own shape."""
+    """A small JPEG of an image, with its proportions."""
     service = current()
-    sha256 = service.index.entry(image).sha256.hex()
+    sha256 = service.index.images.get(image).sha256.hex()
     if request.if_none_match.contains(sha256):
         response = Response(status=304)
     else:
@@ -58,7 +69,7 @@ def thumbnail(image: int) -> Response:
 
 
 def _guarded(response: Response, name: str) -> Response:
-    """Shown in place under a name of ours, never taken for another type, nor seen by who has signed out."""
+    """Shown in place under our own name, never sniffed as another type, never cached past a sign-out."""
     response.headers["Content-Disposition"] = f"inline; filename={name}"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "private, no-cache"

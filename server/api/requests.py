@@ -9,16 +9,18 @@ from flask import abort, request
 from marshmallow import EXCLUDE, RAISE, ValidationError, missing, validates_schema
 from werkzeug.exceptions import BadRequest
 
+from imgindex import LARGEST_ID, LONGEST_NAME
+from imgindex.rendering.formats import FORMATS, JSON
 from imgindex.server.api.pagination import LONGEST
 
-LARGEST_ID = 2**63 - 1
-MOST_DIFFERENT = 50  # images of a decision, as each pair of them is remembered
+MOST_DIFFERENT = 50  # images of a decision: each pair of them is remembered, 1225 rows at most
+LONGEST_PATH = 4096  # characters: PATH_MAX of Linux
 SEND_FILES = "Send pictures as multipart/form-data, each in a field named file."
 SEND_A_FILE = "Send one picture as multipart/form-data, in a field named file."
 
 
 def json_only() -> None:
-    """Refuse a body that is not JSON, or not of this world, where JSON is wanted."""
+    """Refuse a body that is not JSON, or cannot be parsed, where JSON is expected."""
     if request.method in ("POST", "PATCH") and request.get_data(cache=True):
         if not request.is_json:
             abort(415, description="Send the body as application/json.")
@@ -29,7 +31,7 @@ def json_only() -> None:
 
 
 class Flag(fields.Boolean):
-    """True or false, not what is like them."""
+    """True or false, and nothing that merely resembles them."""
 
     def deserialize(self, value: Any, *where: Any, **options: Any) -> Any:
         if not isinstance(value, bool) and value is not missing:
@@ -38,7 +40,7 @@ class Flag(fields.Boolean):
 
 
 class Digits(fields.Integer):
-    """A number of a query, in plain digits; int() also takes 1_0 and digits of other scripts."""
+    """A number in a query, in plain digits; int() would also take 1_0 and digits of other scripts."""
 
     def deserialize(self, value: Any, *where: Any, **options: Any) -> Any:
         if isinstance(value, str) and not re.fullmatch("-?[0-9]{1,20}", value):
@@ -51,11 +53,11 @@ def _id(**options: Any) -> fields.Integer:
 
 
 class Page(Schema):
-    """Which part of a list."""
+    """Which part of the list."""
 
-    limit = Digits(load_default=50, validate=Range(1, 200), metadata={"description": "Items of a page."})
+    limit = Digits(load_default=50, validate=Range(1, 200), metadata={"description": "Items per page."})
     cursor = fields.String(
-        validate=Length(1, LONGEST), metadata={"description": "The `next` of the page before; opaque."}
+        validate=Length(1, LONGEST), metadata={"description": "The `next` of the previous page; opaque."}
     )
 
 
@@ -74,15 +76,15 @@ class Wanted(Schema):
 
 
 class Form(Schema):
-    """What a report comes as."""
+    """The format of the report."""
 
-    format = fields.String(load_default="json", validate=OneOf(["json", "csv", "html"]))
+    format = fields.String(load_default=JSON.name, validate=OneOf(list(FORMATS)))
 
 
 class File(fields.File):
-    """A part with a picture; an empty text field is none."""
+    """A part with a picture; an empty text field is not one."""
 
-    default_error_messages = {"invalid": "This field of the form holds text, not a file."}  # noqa: RUF012  # as marshmallow reads it
+    default_error_messages = {"invalid": "This field of the form is text, not a file; send the picture as a file."}  # noqa: RUF012  # as marshmallow reads it
 
     def deserialize(self, value: Any, *where: Any, **options: Any) -> Any:
         if value == "":
@@ -120,22 +122,22 @@ class Body(Schema):
 
 
 class Rename(Body):
-    """A name for a theme; null takes it back."""
+    """A name for a theme; null removes it."""
 
-    name = fields.String(required=True, allow_none=True, validate=Length(max=80))
+    name = fields.String(required=True, allow_none=True, validate=Length(max=LONGEST_NAME))
 
 
 class Recluster(Body):
-    """How many clusters; as many as fit best, where it does not say."""
+    """The number of clusters; without it, as many as fit best."""
 
     clusters = fields.Integer(strict=True, allow_none=True, validate=Range(1, LARGEST_ID))
 
 
 class Decision(Body):
-    """What a person says about a group; `forget` takes it back."""
+    """A decision about a group; `forget` takes it back."""
 
     decision = fields.String(required=True, validate=OneOf(["keep", "different"]))
-    path = fields.String(validate=Length(1, 4096))
+    path = fields.String(validate=Length(1, LONGEST_PATH))
     image = _id(strict=True)
     images = fields.List(_id(strict=True), validate=Length(2, MOST_DIFFERENT))
     forget = Flag(load_default=False)
@@ -144,9 +146,9 @@ class Decision(Body):
     def _matches(self, data: dict[str, Any], **_: Any) -> None:
         named = {"path", "image", "images"} & data.keys()
         if data["decision"] == "keep" and named not in ({"path"}, {"image"}):
-            raise ValidationError("To keep a file, name either its path or its image.", "decision")
+            raise ValidationError("To keep a file, send either its path or its image.", "decision")
         if data["decision"] == "different" and named != {"images"}:
-            raise ValidationError("Name the images that differ, and nothing else.", "decision")
+            raise ValidationError("Send the images that differ, and neither path nor image.", "decision")
 
 
 def _choice(decision: str, name: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -162,10 +164,10 @@ def _choice(decision: str, name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 _ID = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
 DECISIONS = {  # what `_matches` demands, in JSON Schema
-    "description": "What a person says about a group; `forget` takes it back.",
+    "description": "A decision about a group; `forget` takes it back.",
     "oneOf": [
         _choice("keep", "image", _ID),
-        _choice("keep", "path", {"type": "string", "minLength": 1, "maxLength": 4096}),
+        _choice("keep", "path", {"type": "string", "minLength": 1, "maxLength": LONGEST_PATH}),
         _choice("different", "images", {"type": "array", "items": _ID, "minItems": 2, "maxItems": MOST_DIFFERENT}),
     ],
 }

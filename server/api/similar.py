@@ -1,4 +1,4 @@
-"""Images like one of the index, or like a picture that is sent and not kept."""
+"""Images similar to one in the index, or to a picture that is sent and not kept."""
 
 from typing import Any
 
@@ -13,6 +13,7 @@ from imgindex.server.api.requests import SEND_A_FILE, Picture, Wanted
 from imgindex.server.api.responses import answer
 from imgindex.server.api.schemas import images as schemas
 from imgindex.server.problems import problem
+from imgindex.server.routing import reads_only
 from imgindex.server.service import current
 
 bp = APIBlueprint("api_similar", __name__, url_prefix="/api/v1", tag="Similar")
@@ -23,17 +24,18 @@ bp = APIBlueprint("api_similar", __name__, url_prefix="/api/v1", tag="Similar")
 @bp.output(schemas.Similar)
 @bp.doc(operation_id="similar_to_image")
 def of_image(image: int, query_data: dict[str, Any]) -> Response:
-    """The images most like one of the index."""
+    """The images most similar to one in the index."""
     return _similar(image, query_data)
 
 
 @bp.post("/similar")
+@reads_only
 @bp.input(Picture, location="files")
 @bp.input(Wanted, location="query")
 @bp.output(schemas.Similar)
 @bp.doc(operation_id="similar_to_picture", responses={404: "There is no such theme.", 503: "Too busy."})
 def of_picture(files_data: dict[str, Any], query_data: dict[str, Any]) -> Response:
-    """The images most like a picture, which is not kept."""
+    """The images most similar to a picture, which is not kept."""
     part = files_data["file"]
     data = part.read()
     if not part.filename and not data:

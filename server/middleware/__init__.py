@@ -1,1 +1,1 @@
-"""What every request passes: access, limits, headers, the log."""
+"""What every request passes through: access, limits, headers, the log."""

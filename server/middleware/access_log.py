@@ -17,7 +17,7 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def register(app: APIFlask) -> None:
-    """Log an app's requests, refused ones as well."""
+    """Log an app's requests, refused ones included."""
     request_started.connect(_begin, app)
     app.after_request(_end)
 
@@ -43,7 +43,7 @@ def _end(response: Response) -> Response:
 
 
 def new_id() -> str:
-    """A name for a request that has none."""
+    """An id for a request that came without one."""
     return secrets.token_hex(8)
 
 
@@ -57,7 +57,7 @@ def write_line(
     seconds: float,
     size: int | None,
 ) -> None:
-    """JSON in ASCII escapes whatever is in a path; the query is left out, as it may hold what is private."""
+    """JSON, in ASCII whatever is in a path; without the query, which may be private."""
     line = {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "id": name,

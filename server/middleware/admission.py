@@ -1,19 +1,19 @@
-"""How many uploads are worked on at once: fewer than there are threads, so that who only reads never waits for them."""
+"""How many uploads are processed at once: fewer than there are threads, so that reads never wait for them."""
 
 from threading import Lock
 
 from apiflask import APIFlask
 from flask import g, request
 
-from imgindex.server.batcher import QueueFullError
+from imgindex.server.errors import OverloadedError
 
-REQUESTS = 16  # with pictures, at a time; server.run has more threads
-BYTES = 512_000_000  # of them, in memory
-WAIT = 2  # seconds until another try may do
+REQUESTS = 16  # uploads at a time, of the 24 threads that server.run has: eight are always left for reads
+BYTES = 512_000_000  # of their bodies, all of which are held in memory
+WAIT = 2  # seconds: about what an upload of one picture takes on a busy server
 
 
-class Room:
-    """Counts requests and their bytes. Usable from several threads."""
+class AdmissionControl:
+    """Counts uploads and their bytes. Usable from several threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -21,10 +21,10 @@ class Room:
         self._bytes = 0
 
     def enter(self, size: int) -> None:
-        """Raises QueueFullError; one alone may be as large as it likes."""
+        """Admit an upload; one alone may have any size. Raises OverloadedError."""
         with self._lock:
             if self._requests and (self._requests >= REQUESTS or self._bytes + size > BYTES):
-                raise QueueFullError(WAIT, "Too many pictures come at once")
+                raise OverloadedError(WAIT, "Too many uploads at once")
             self._requests += 1
             self._bytes += size
 
@@ -35,18 +35,18 @@ class Room:
 
 
 def register(app: APIFlask) -> None:
-    """Let requests with files into an app while there is room, before they are read into memory."""
-    room = Room()
+    """Admit uploads to an app, or refuse them before they are read into memory."""
+    admission = AdmissionControl()
 
     def enter() -> None:
         if request.mimetype == "multipart/form-data":
             size = request.content_length or 0
-            room.enter(size)
-            g.room = size
+            admission.enter(size)
+            g.admitted = size
 
     def leave(_error: BaseException | None) -> None:
-        if (size := g.pop("room", None)) is not None:
-            room.leave(size)
+        if (size := g.pop("admitted", None)) is not None:
+            admission.leave(size)
 
     app.before_request(enter)
     app.teardown_request(leave)

@@ -1,4 +1,4 @@
-"""Who may do what: everybody where no token is set, else who sends one or signed in with one."""
+"""Who may do what: local clients where no token is set, else whoever sends a token or has signed in with one."""
 
 import re
 import secrets
@@ -25,18 +25,17 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.wrappers import Response as AnyResponse
 
 from imgindex import UsageError
-from imgindex.server.middleware.rate_limit import Rate, client
+from imgindex.server.middleware.rate_limit import RateLimit, client
 from imgindex.server.middleware.security import SAFE
 from imgindex.server.middleware.tokens import Token, find_token, given_token, read_tokens
 from imgindex.server.problems import problem, wants_page
+from imgindex.server.routing import marked, open_to_all
 from imgindex.server.settings import LOOPBACK, Settings
 
-OPEN = ("/health", "/ready", "/login", "/logout", "/static/<path:filename>")
-READING = (("POST", "/api/v1/similar"), ("POST", "/search"))  # what only looks, though it sends something
-FAILURES = "10 per minute"  # wrong tokens from one address
-SESSIONS = 1000  # signed in at a time, and addresses that are remembered for a good token
-FORM = 10_000  # bytes that anybody may send
-LASTS = timedelta(days=7)
+FAILURES = "10 per minute"  # wrong tokens from one address: a person's typos, not a program's guesses
+SESSIONS = 1000  # signed in at a time, and addresses remembered for a valid token: far above a household's, bounded
+FORM = 10_000  # bytes of a body without a token: the form to sign in takes some hundred
+LASTS = timedelta(days=7)  # of a session: one sign-in a week
 _LOCAL = re.compile(r"/(?![/\\])[!-\[\]-~]*")  # a path of this server, whatever a browser makes of it
 
 
@@ -48,11 +47,12 @@ def register(app: APIFlask) -> None:
         tokens.append(given_token(settings.token))
     if not tokens and settings.host not in LOOPBACK:
         raise UsageError(
-            f"Other machines can reach {settings.host}, so give --token or --tokens FILE; imgindex token makes one."
+            f"Other machines can reach {settings.host or 'every address'}, so the server needs a token; set one.",
+            hint="Use --token or --tokens FILE; `imgindex token` makes one.",
         )
-    door = Door(tokens)
+    authenticator = Authenticator(tokens)
     app.config.update(
-        SECRET_KEY=secrets.token_bytes(32),  # who signed in does so again when the server was started again
+        SECRET_KEY=secrets.token_bytes(32),  # new at each start, so a restart signs everyone out
         SESSION_COOKIE_NAME="imgindex",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
@@ -60,14 +60,15 @@ def register(app: APIFlask) -> None:
         PERMANENT_SESSION_LIFETIME=LASTS,
     )
     app.session_interface = _Sessions()
-    app.before_request(door.check)
+    app.before_request(authenticator.check)
     names = ("let_in", "may_write", "signed_in")
     app.context_processor(lambda: {name: g.get(name, False) for name in names})
     bp = Blueprint("access", __name__)
-    bp.add_url_rule("/login", "login", door.show, methods=["GET"])
-    bp.add_url_rule("/login", "enter", door.enter, methods=["POST"])
-    bp.add_url_rule("/logout", "logout", door.leave, methods=["POST"])
+    bp.add_url_rule("/login", "login", authenticator.show, methods=["GET"])
+    bp.add_url_rule("/login", "enter", authenticator.enter, methods=["POST"])
+    bp.add_url_rule("/logout", "logout", authenticator.leave, methods=["POST"])
     app.register_blueprint(bp)
+    open_to_all(app.view_functions["static"])
 
 
 class _Sessions(SecureCookieSessionInterface):
@@ -79,22 +80,21 @@ class _Sessions(SecureCookieSessionInterface):
         return request.is_secure
 
 
-class Door:
+class Authenticator:
     """The tokens of an app, and who signed in with one."""
 
     def __init__(self, tokens: list[Token]) -> None:
         self._tokens = tokens
         self._signed_in: dict[str, Token] = {}
         self._known: dict[tuple[str, bytes], None] = {}  # addresses, and tokens that were right from there
-        self._failures = Rate(FAILURES)
+        self._failures = RateLimit(FAILURES)
 
     def check(self) -> AnyResponse | None:
         """None when the request may go on, else the refusal."""
         if not self._tokens:
             g.let_in = g.may_write = _is_local()
-            return None if g.may_write else problem(403, "Only this machine may ask, as the server has no token.")
-        rule = request.url_rule.rule if request.url_rule else ""
-        if rule in OPEN:
+            return None if g.may_write else problem(403, "Only local requests are allowed because no token is set.")
+        if marked("open_to_all"):
             request.max_content_length = FORM
             return None
         secret = _bearer()
@@ -104,15 +104,17 @@ class Door:
         if found is None:
             return self._ask(wrong=secret is not None)
         g.let_in, g.may_write, g.signed_in = True, found.role == "read-write", secret is None
-        if not g.may_write and request.method not in SAFE and (request.method, rule) not in READING:
-            return problem(403, "This token is for reading only.", headers=_challenge("insufficient_scope"))
+        if not g.may_write and request.method not in SAFE and not marked("reads_only"):
+            return problem(403, "This token is read-only.", headers=_challenge("insufficient_scope"))
         return None
 
+    @open_to_all
     def show(self) -> AnyResponse:
         """The page to sign in."""
         after = _local(request.args.get("next", ""))
         return self._form(after) if self._tokens else redirect(after)
 
+    @open_to_all
     def enter(self) -> AnyResponse:
         """Sign in."""
         after = _local(request.form.get("next", ""))
@@ -127,8 +129,9 @@ class Door:
         _keep_newest(self._signed_in)
         return redirect(after, 303)
 
+    @open_to_all
     def leave(self) -> AnyResponse:
-        """Sign out; the cookie is worth nothing then, wherever it is."""
+        """Sign out; any copy of the cookie is worthless then."""
         self._forget()
         return redirect(url_for("access.login") if self._tokens else "/", 303)
 
@@ -140,7 +143,7 @@ class Door:
         return self._signed_in.get(session.get("id", ""))
 
     def _try(self, secret: str) -> Token | Response | None:
-        """The token, or a refusal after many wrong ones: of all but those that were right from there before."""
+        """The token; after many wrong ones from an address, a refusal, unless this one was valid from there before."""
         found, address = find_token(self._tokens, secret), client()
         wait = self._failures.wait(address)
         if found and (address, found.digest) in self._known:
@@ -160,7 +163,7 @@ class Door:
         if request.method in ("GET", "HEAD") and wants_page() and not wrong:
             query = request.query_string.decode("latin-1")
             return redirect(url_for("access.login", next=quote(request.path) + (f"?{query}" if query else "")))
-        text = "This token is not known here." if wrong else "Send a token, as Authorization: Bearer TOKEN."
+        text = "This token is not valid." if wrong else "Send a token as Authorization: Bearer TOKEN."
         headers = _challenge("invalid_token" if wrong else None)
         if "HX-Request" in request.headers:  # a part of a page that was open when the session ended
             headers["HX-Redirect"] = url_for("access.login")

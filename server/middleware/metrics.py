@@ -1,4 +1,4 @@
-"""The server's figures, as Prometheus reads them at /metrics."""
+"""The server's metrics, for Prometheus at /metrics."""
 
 import time
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from imgindex.server.service import Service
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+# From a cached answer to an upload that waits for a full queue.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -26,11 +27,11 @@ class Metrics:
             "imgindex_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
         )
         self.seconds = Histogram(
-            "imgindex_request_seconds", "Time to an answer.", ["route"], buckets=SECONDS, registry=self.registry
+            "imgindex_request_seconds", "Time to answer a request.", ["route"], buckets=SECONDS, registry=self.registry
         )
-        self.pictures = Counter("imgindex_embedded", "Pictures that the model saw.", registry=self.registry)
+        self.pictures = Counter("imgindex_embedded", "Pictures embedded by the model.", registry=self.registry)
         self.embedding = Histogram(
-            "imgindex_embedding_seconds", "Time of a batch in the model.", buckets=SECONDS, registry=self.registry
+            "imgindex_embedding_seconds", "Time to embed a batch.", buckets=SECONDS, registry=self.registry
         )
         self.sync = Gauge(
             "imgindex_last_sync_timestamp_seconds",
@@ -48,24 +49,24 @@ class Metrics:
         self.sync.set_to_current_time()
 
 
-class Holdings:
-    """What the index holds and the server has to do, looked up when somebody asks."""
+class IndexCollector:
+    """Figures of the index and the queue, collected on each request of /metrics."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         index = self._service.index
-        counts, runs, reports = index.counts(), index.runs(), index.reports()
+        counts, runs, reports = index.counts(), index.themes.runs(), index.reports.history()
         figures = {
             "imgindex_images": ("Different images in the index.", counts.images),
             "imgindex_files": ("Files in the index.", counts.files),
-            "imgindex_waiting": ("Pictures that wait for the model, or are at it.", len(self._service.batches)),
+            "imgindex_waiting": ("Pictures waiting for the model or in it.", len(self._service.batcher)),
             "imgindex_last_recluster_timestamp_seconds": (
                 "When the themes were last made; 0: never.", _timestamp(runs[0].created if runs else None)
             ),
             "imgindex_last_report_timestamp_seconds": (
-                "When a report was last kept; 0: never.", _timestamp(reports[-1].created if reports else None)
+                "When a report was last saved; 0: never.", _timestamp(reports[-1].created if reports else None)
             ),
         }  # fmt: skip
         for name, (about, value) in figures.items():
@@ -73,15 +74,15 @@ class Holdings:
 
 
 def register(app: APIFlask, metrics: Metrics) -> None:
-    """Count an app's requests, refused ones as well, and show the figures."""
+    """Count an app's requests, refused ones included, and serve the metrics."""
     app.extensions["imgindex.metrics"] = metrics
-    metrics.registry.register(Holdings(app.extensions["imgindex"]))
+    metrics.registry.register(IndexCollector(app.extensions["imgindex"]))
 
     def begin(_app: Flask, **_: object) -> None:
         g.counted_from = time.perf_counter()
 
     def end(response: Response) -> Response:
-        # Labels are few and known, whatever a client sends.
+        # A fixed, small set of labels, whatever a client sends.
         method = request.method if request.method in METHODS else "other"
         route = request.url_rule.rule if request.url_rule else "none"
         metrics.requests.labels(method, route, response.status_code).inc()

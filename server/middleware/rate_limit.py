@@ -1,4 +1,4 @@
-"""How often one address may do a thing."""
+"""How often one address may do something."""
 
 import math
 import time
@@ -10,7 +10,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 
-class Rate:
+class RateLimit:
     """A limit such as "10 per minute" for each address, counted in memory."""
 
     def __init__(self, limit: str) -> None:
@@ -18,7 +18,7 @@ class Rate:
         self._counted = FixedWindowRateLimiter(MemoryStorage())
 
     def hit(self, address: str) -> int:
-        """Count one; 0, or the seconds to wait when it is one too many."""
+        """Count one; 0, or the seconds to wait if it is one too many."""
         return 0 if self._counted.hit(self._limit, address) else self._left(address)
 
     def wait(self, address: str) -> int:
@@ -30,7 +30,7 @@ class Rate:
 
 
 def client() -> str:
-    """Who asks: an IPv4 address, or the /64 of an IPv6 one, as one customer has all of it."""
+    """The client: its IPv4 address, or the /64 of its IPv6 address, all of which one customer has."""
     try:
         address = ip_address(request.remote_addr or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""What is refused whoever asks: other names for this server, other sites' pages, too much at once."""
+"""What is refused from anyone: other names for this server, pages of other sites, too many requests."""
 
 import re
 from ipaddress import ip_address
@@ -6,15 +6,15 @@ from ipaddress import ip_address
 from apiflask import APIFlask
 from flask import Response, request
 
-from imgindex.server.middleware.rate_limit import Rate, client
+from imgindex.server.middleware.rate_limit import RateLimit, client
 from imgindex.server.problems import problem
 from imgindex.server.settings import Settings
 
 SAFE = ("GET", "HEAD", "OPTIONS")
-UNSAFE_RATE = "200 per second"  # for one address; reads are cheap, and the threads of the server bound them
-PLAIN = 1_000_000  # bytes of a body that is no upload
-FIELDS = 64  # parts of an upload beside its files
-FIELD = 100_000  # bytes of them
+UNSAFE_RATE = "200 per second"  # from one address: above what a script of uploads reaches; reads are cheap
+PLAIN = 1_000_000  # bytes of a body that is not an upload: decisions take some hundred
+FIELDS = 64  # parts of an upload beside its files: our forms have three
+FIELD = 100_000  # bytes of them in all: no field is longer than a path
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -33,9 +33,9 @@ ANY = ("0.0.0.0", "::", "")  # every address of this machine
 
 
 def register(app: APIFlask) -> None:
-    """Guard an app, as its settings say."""
+    """Protect an app according to its settings."""
     settings: Settings = app.extensions["imgindex"].settings
-    hosts, rate = Hosts(settings), Rate(UNSAFE_RATE)
+    hosts, rate = Hosts(settings), RateLimit(UNSAFE_RATE)
     app.config.update(
         MAX_CONTENT_LENGTH=settings.body,
         MAX_FORM_PARTS=settings.files + FIELDS,
@@ -45,9 +45,11 @@ def register(app: APIFlask) -> None:
     def check() -> Response | None:
         host = request.headers.get("Host", "").lower()
         if host not in hosts:
-            return problem(400, "The Host header is not a name of this server; start it with --name to allow another.")
+            return problem(
+                400, "The Host header is not a name of this server; start the server with this name to allow it."
+            )
         if _foreign(host):
-            return problem(403, "Pages of other sites may link to this server, and nothing else.")
+            return problem(403, "Pages of other sites may only link to this server.")
         if request.method not in SAFE:
             if request.mimetype != "multipart/form-data":
                 request.max_content_length = min(PLAIN, settings.body)
@@ -60,12 +62,12 @@ def register(app: APIFlask) -> None:
 
 
 class Hosts:
-    """The names by which a server may be called, without ports; so that no other name can be made to mean it."""
+    """The names by which a server may be called, without ports; a foreign name could be made to resolve to it."""
 
     def __init__(self, settings: Settings) -> None:
         own = [] if settings.host in ANY else [settings.host]
         self._names = {_bracketed(name.lower()) for name in ("localhost", "127.0.0.1", "::1", *own, *settings.hosts)}
-        self._numbers = settings.host in ANY  # a number needs no DNS, so nobody can make it mean another machine
+        self._numbers = settings.host in ANY  # an address needs no DNS, so nobody can rebind it
 
     def __contains__(self, host: str) -> bool:
         matched = _HOST.fullmatch(host)
@@ -88,7 +90,7 @@ def _is_number(name: str) -> bool:
 
 
 def _foreign(host: str) -> bool:
-    """Whether a page of another site, or of another port, sent this; programs that are no browsers say nothing."""
+    """Whether a page of another site or port sent this; programs other than browsers send neither header."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site in ("same-origin", "none"):
         return False

@@ -1,13 +1,12 @@
-"""The pages that people look at: one blueprint a file."""
+"""The pages that people look at: one blueprint a file, each made by `layout.page_blueprint`."""
 
 from flask import Flask
 
-from imgindex.server.pages import cleaning, duplicates, library, report, themes
-from imgindex.server.pages import layout as frame
+from imgindex.server.pages import cleaning, duplicates, layout, library, report, themes
 
 
 def register(app: Flask) -> None:
     """Add all pages to an app that has a service."""
-    frame.register(app)
-    for page in (library, duplicates, cleaning, themes, report):
+    layout.register(app)
+    for page in (layout, library, duplicates, cleaning, themes, report):
         app.register_blueprint(page.pages)

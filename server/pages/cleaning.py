@@ -1,41 +1,41 @@
-"""Planning a clean, doing it, and taking it back."""
+"""Planning a clean, applying it, and undoing it."""
 
 import hashlib
 
-from flask import Blueprint, render_template, request
+from flask import render_template, request
 
 from imgindex import Plan
-from imgindex.server.pages.layout import whole
+from imgindex.server.pages.layout import page_blueprint, part
 from imgindex.server.service import current
 
-pages = Blueprint("cleaning", __name__, url_prefix="/duplicates")
+pages = page_blueprint("cleaning", url_prefix="/duplicates")
 
-PAGE = 100  # steps of a part of the plan
-READDED = 50  # files that are taken in again at once; more are left to the next sync
-CHANGED = "The plan has changed since you saw it, so nothing was moved; this is the plan now."
+PAGE = 100  # steps of a part of the plan: each has a thumbnail
+READDED = 50  # files that an undo indexes again before it answers, in some seconds; more are left to the next sync
+CHANGED = "The plan has changed since you saw it, so nothing was moved; this is the current plan."
 
 
 @pages.get("/plan")
 def plan() -> str:
-    """What a clean would do; nothing is done."""
-    return _shown(current().index.plan_clean("trash"))
+    """What a clean would do; nothing is moved."""
+    return _shown(current().index.cleanup.plan("trash"))
 
 
 @pages.post("/clean")
 def clean() -> str | tuple[str, int]:
-    """Do what the plan said that the person saw, and nothing else."""
+    """Apply the plan that the person saw, and nothing else."""
     index = current().index
-    plan = index.plan_clean("trash")
+    plan = index.cleanup.plan("trash")
     if fingerprint(plan) != request.form.get("plan"):
         return _shown(plan, CHANGED), 409
-    return render_template("cleaned.html", cleaned=index.clean(plan))
+    return render_template("cleaned.html", cleaned=index.cleanup.apply(plan))
 
 
 @pages.post("/undo")
 def undo() -> str:
-    """Bring back what the last clean put away."""
+    """Bring back what the last clean moved."""
     index = current().index
-    undone = index.undo_clean()
+    undone = index.cleanup.undo()
     known = len(undone.restored) <= READDED
     if undone.restored and known:
         index.add(undone.restored)
@@ -48,16 +48,16 @@ def fingerprint(plan: Plan) -> str:
 
 
 def _shown(plan: Plan, reason: str | None = None) -> str:
-    start = whole("from", 0) or 0
+    steps = part(plan.steps, PAGE)
     return render_template(
         "plan.html",
         plan=plan,
-        steps=plan.steps[start : start + PAGE],
-        start=start,
+        steps=steps.items,
+        start=steps.start,
         page=PAGE,
-        further=start + PAGE if len(plan.steps) > start + PAGE else None,
+        further=steps.further,
         freed=sum(step.bytes for step in plan.steps),
         fingerprint=fingerprint(plan),
-        files=current().index.files_of({step.image for step in plan.steps[start : start + PAGE]}),
+        files=current().index.images.files({step.image for step in steps.items}),
         reason=reason,
     )

@@ -1,39 +1,40 @@
-"""Groups of copies, what a person decides about them, and cleaning."""
+"""Groups of copies, and what a person decides about them."""
 
 import hashlib
 import os
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from werkzeug.exceptions import Conflict
 from werkzeug.wrappers import Response
 
 from imgindex import ImageFile
 from imgindex.rendering.html import by_image
-from imgindex.rendering.text import LOOSE, duplicates_sentences, held_by
-from imgindex.server.pages.layout import changed, numbers, partly, whole
+from imgindex.rendering.sentences import LOOSE, duplicates_sentences, held_by
+from imgindex.server.pages.layout import changed, numbers, page_blueprint, part, partly, whole
 from imgindex.server.pages.library import view
 from imgindex.server.pages.overlay import overlay
 from imgindex.server.service import current
 
-pages = Blueprint("duplicates", __name__)
+pages = page_blueprint("duplicates")
 
-PAGE = 12  # groups of a part of the list
-ALIKE = 24  # pairs of a part of the list
-CARD = 8  # pictures of a group in the list
-UNDONE = 100  # images of a decision that can be taken back at once
+PAGE = 12  # groups of a part of the list: a few screens, each with up to CARD thumbnails
+ALIKE = 24  # pairs of a part of the list: as many thumbnails as four groups have
+CARD = 8  # pictures of a group in the list: two rows of a wide screen
+UNDONE = 100  # images of a decision that can be undone at once: their ids fit into an address
 
 
 @pages.get("/duplicates")
 def duplicates() -> str:
     """All groups, part by part."""
-    found, start = current().duplicates(), whole("from", 0) or 0
+    found = current().duplicates()
+    groups = part(found.groups, PAGE)
     return render_template(
         "_groups.html" if partly() else "duplicates.html",
         sentences=duplicates_sentences(found),
         duplicates=found,
-        groups=found.groups[start : start + PAGE],
-        further=start + PAGE if len(found.groups) > start + PAGE else None,
+        groups=groups.items,
+        further=groups.further,
         undo=numbers(request.args.get("undo", "").split(",")[:UNDONE]),
         **_words(),
     )
@@ -42,16 +43,18 @@ def duplicates() -> str:
 @pages.get("/duplicates/alike")
 def alike() -> str:
     """Pairs of the same scene, part by part."""
-    found, start = current().duplicates(), whole("from", 0) or 0
-    pairs = found.alike[start : start + ALIKE]
-    further = start + ALIKE if len(found.alike) > start + ALIKE else None
-    files = current().index.files_of_pairs(pairs)
+    found = current().duplicates()
+    pairs = part(found.alike, ALIKE)
     return render_template(
-        "_alike.html" if partly() else "alike.html", pairs=pairs, files=files, further=further, total=len(found.alike)
+        "_alike.html" if partly() else "alike.html",
+        pairs=pairs.items,
+        files=current().index.images.files({image for pair in pairs.items for image in (pair.a, pair.b)}),
+        further=pairs.further,
+        total=len(found.alike),
     )
 
 
-@pages.get("/duplicates/<int:number>")
+@pages.get("/duplicates/<id:number>")
 def group(number: int) -> str:
     """One group, two of its pictures laid over each other."""
     group = current().group(number)
@@ -59,7 +62,7 @@ def group(number: int) -> str:
     laid = overlay(
         group,
         {copies[0].image: copies[0] for copies in pictures},
-        current().index.copies_of(group.files[0].image),
+        current().index.duplicates.of(group.files[0].image),
         chosen=whole("image"),
         weakest="weakest" in request.args,
     )
@@ -78,28 +81,28 @@ def _words() -> dict[str, Any]:
 
 
 def token(copy: ImageFile) -> str:
-    """What a form names a file by, so that no path ever comes from a client."""
+    """The name of a file in a form, so that no path ever comes from a client."""
     return hashlib.sha256(os.fsencode(copy.path)).hexdigest()
 
 
-@pages.post("/duplicates/<int:number>/keep")
+@pages.post("/duplicates/<id:number>/keep")
 def keep(number: int) -> Response | str:
-    """Keep one file of a group, or take that back."""
+    """Choose the file to keep in a group, or undo that."""
     group, back = current().group(number), "back" in request.form
     for copy in group.files:
         if token(copy) == request.form.get("file"):
             index, paths = current().index, [other.path for other in group.files]
             if back:
-                index.keep(paths, forget=True)
+                index.duplicates.prefer(paths, forget=True)
             else:
-                index.keep([copy.path], instead_of=paths)
+                index.duplicates.prefer([copy.path], instead_of=paths)
             return _decided(number, "keep-back" if back else "keep")
-    raise Conflict("That file is no longer in this group; load the page again.")
+    raise Conflict("That file is no longer in this group; reload the page.")
 
 
-@pages.post("/duplicates/<int:number>/different")
+@pages.post("/duplicates/<id:number>/different")
 def different(number: int) -> Response | str:
-    """A picture shows something else than all others of its group; or the two of the weakest pair do."""
+    """Mark a picture as different from all others of its group; or the two of the weakest pair from each other."""
     group, image = current().group(number), whole("image")
     images = {copy.image for copy in group.files}
     if "weakest" in request.form and group.weakest:
@@ -107,18 +110,18 @@ def different(number: int) -> Response | str:
     else:
         others = sorted(images - {image})
     if image is None or image not in images or not others:
-        raise Conflict("That picture is no longer in this group; load the page again.")
-    current().index.set_apart(image, others)
+        raise Conflict("That picture is no longer in this group; reload the page.")
+    current().index.duplicates.mark_different(image, others)
     return _decided(number, "different", [image, *others])
 
 
 @pages.post("/duplicates/different/back")
 def different_back() -> Response:
-    """Take back that the first of these images differs from the others."""
+    """Undo that the first of these images was marked as different from the others."""
     images = list(dict.fromkeys(numbers(request.form.getlist("image"))))
     if len(images) < 2:
-        raise Conflict("No two pictures are named whose difference could be taken back; load the page again.")
-    current().index.set_apart(images[0], images[1:], forget=True)
+        raise Conflict("The request does not name two pictures; reload the page.")
+    current().index.duplicates.mark_different(images[0], images[1:], forget=True)
     return redirect(url_for("duplicates.duplicates", said="different-back"), 303)
 
 

@@ -1,64 +1,95 @@
-"""What all pages share: filters, notices, the counts in the header."""
+"""What all pages share: how they are registered, filters, notices, the counts in the header."""
 
 import os
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from flask import Blueprint, Flask, Response, current_app, make_response, render_template, request
 
+from imgindex import LARGEST_ID, LONGEST_NAME
 from imgindex.rendering.html import wrapping
-from imgindex.rendering.text import counted, human, percent, printable, when
+from imgindex.rendering.paths import printable
+from imgindex.rendering.sentences import counted, human, percent, when
 from imgindex.server.service import current
 
-pages = Blueprint("frame", __name__)
+T = TypeVar("T")
 
 LAST = "imgindex.counts"
-OURS = ("frame", "library", "duplicates", "cleaning", "themes", "report")
 SHA256 = re.compile("[0-9a-f]{64}")
-NUMBER = re.compile("[0-9]{1,18}")  # fits what the index counts with
-LARGEST = 2**63 - 1  # as far as the index counts
+NUMBER = re.compile("[0-9]{1,18}")  # all of them below LARGEST_ID
 NOTICES = {  # what a page says after a redirect
     "forgotten": "The picture is forgotten.",
-    "kept": "The report is kept; the next one says what changed since.",
-    "keep": "Done: that file is the one to keep.",
-    "keep-back": "Taken back: the file to keep is chosen by its quality again.",
-    "different": "Remembered: they are different pictures.",
-    "different-back": "Taken back: they may be copies of each other again.",
-    "named": "The theme has its name.",
+    "kept": "The report is saved; the next one says what changed since.",
+    "keep": "Saved: that file is the one to keep.",
+    "keep-back": "Undone: the file to keep is chosen by its quality again.",
+    "different": "Saved: they are different pictures.",
+    "different-back": "Undone: they may be copies of each other again.",
+    "named": "The theme has its new name.",
     "unnamed": "The theme goes by its number again.",
 }
 
 
+def page_blueprint(name: str, *, url_prefix: str | None = None) -> Blueprint:
+    """A blueprint for pages: each of its addresses gives a page or, to htmx, a part of it, and says so to caches."""
+    pages = Blueprint(name, __name__, url_prefix=url_prefix)
+    pages.after_request(_vary)
+    return pages
+
+
+def _vary(response: Response) -> Response:
+    response.vary.add("HX-Request")
+    return response
+
+
+pages = page_blueprint("layout")
+
+
 def register(app: Flask) -> None:
-    """Filters, notices and headers for the pages of an app."""
+    """Filters, notices and counts for the pages of an app."""
     app.jinja_env.filters |= {
         "counted": counted, "file_name": file_name, "folder": folder, "line": printable, "path": wrapping,
         "percent": percent, "ratio": ratio, "size": human, "when": when,
     }  # fmt: skip
     app.context_processor(_shared)
-    app.after_request(_vary)
+    app.jinja_env.globals["longest_name"] = LONGEST_NAME
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.register_blueprint(pages)
 
 
 @pages.get("/counts")
 def counts() -> str:
-    """What the header counts: only what costs next to nothing, as every page asks after every change."""
+    """The counts in the header: only what is cheap, because every page asks after every change."""
     index = current().index
-    found = {"library": f"{index.counts().images:,}", "themes": f"{index.count_themes():,}"}
-    current_app.extensions[LAST] = found  # so that the next page has room for them, before it asks
+    found = {"library": f"{index.counts().images:,}", "themes": f"{index.themes.count():,}"}
+    current_app.extensions[LAST] = found  # shown by the next page until it has asked
     return render_template("_counts.html", counts=found)
 
 
 def whole(name: str, default: int | None = None) -> int | None:
-    """A whole number of the query or form, as far as the index counts; the default for anything else."""
+    """A whole number in the query or form, at most LARGEST_ID; the default for anything else."""
     number: int | None = request.values.get(name, type=int)
-    return default if number is None or number < 0 else min(number, LARGEST)
+    return default if number is None or number < 0 else min(number, LARGEST_ID)
+
+
+@dataclass(frozen=True)
+class Part(Generic[T]):
+    """A part of a list, from the place that the query names; `further` is where the next one begins, if any."""
+
+    items: Sequence[T]
+    start: int
+    further: int | None
+
+
+def part(items: Sequence[T], size: int) -> Part[T]:
+    """At most `size` items, from the query's `from`."""
+    start = whole("from", 0) or 0
+    end = start + size
+    return Part(items[start:end], start, end if end < len(items) else None)
 
 
 def numbers(texts: Iterable[str]) -> list[int]:
-    """Those that are whole numbers of 1 to 18 digits; anything else names nothing."""
+    """Those that are whole numbers of 1 to 18 digits; the rest is dropped."""
     return [int(text) for text in texts if NUMBER.fullmatch(text)]
 
 
@@ -68,34 +99,28 @@ def partly() -> bool:
 
 
 def changed(part: str) -> Response:
-    """A part of a page, after which what the header counts is another."""
+    """A part of a page, after which the counts in the header are stale."""
     response = make_response(part)
     response.headers["HX-Trigger"] = "imgindex:changed"
     return response
 
 
 def ratio(picture: Any) -> int:
-    """Ten times the width over the height of a picture, as the style sheet has classes for it."""
+    """Ten times the width over the height of a picture, for which the style sheet has classes r5 to r25."""
     return max(5, min(25, int(10 * picture.width / picture.height + 0.5)))
 
 
 def file_name(path: str) -> str:
-    """The last part of a path; of an upload, whose name is its SHA-256, the beginning."""
+    """The last part of a path; for an upload, whose name is its SHA-256, the beginning of that."""
     name, kind = os.path.splitext(os.path.basename(path))
     return printable(f"{name[:10]}…{kind}" if SHA256.fullmatch(name) else name + kind)
 
 
 def folder(path: str) -> str:
-    """What comes before the last part of a path."""
+    """A path without its last part."""
     return os.path.dirname(path)
 
 
 def _shared() -> dict[str, Any]:
     last: dict[str, str] = current_app.extensions.get(LAST, {})
     return {"notice": NOTICES.get(request.args.get("said", "")), "counted_last": last}
-
-
-def _vary(response: Response) -> Response:
-    if request.blueprint in OURS:
-        response.vary.add("HX-Request")  # the same address gives a page or a part of it
-    return response

@@ -1,27 +1,28 @@
-"""All pictures, what is like one of them, and one of them."""
+"""All pictures, a single one, and what is similar to one."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from imgindex import FileGoneError, UnreadablePictureError
-from imgindex.server.pages.layout import partly, whole
+from imgindex.server.pages.layout import page_blueprint, partly, whole
+from imgindex.server.routing import reads_only
 from imgindex.server.service import current
 
-pages = Blueprint("library", __name__)
+pages = page_blueprint("library")
 
-PAGE = 60  # pictures of a part of the grid
-LIKE = 24  # pictures of an answer at first
-MOST = 1000  # of an answer
+PAGE = 60  # pictures of a part of the grid: two screens, loaded in one go
+LIKE = 24  # pictures of an answer at first: one screen
+MOST = 1000  # pictures of an answer at most, as in the API
 SHOWN = {"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp"}  # by every browser
 
 
 @pages.get("/")
 def library() -> str:
-    """The grid, with what adds pictures and finds like ones above it."""
+    """The grid, below the forms that add pictures and find similar ones."""
     return render_template("library.html", **_grid(), themes=current().clusters().themes)
 
 
@@ -33,13 +34,13 @@ def pictures() -> str:
 
 def _grid() -> dict[str, Any]:
     theme = whole("theme")
-    entries = current().index.entries(before=whole("before"), limit=PAGE, theme=theme)
+    entries = current().index.images.list(before=whole("before"), limit=PAGE, theme=theme)
     return {"entries": entries, "older": entries[-1].id if len(entries) == PAGE else None, "theme": theme}
 
 
 @pages.post("/upload")
 def upload() -> str | tuple[str, int]:
-    """What became of each file of a form; the page's script sends them to the API instead, one by one."""
+    """Add the files of a form and show each outcome; the page's script sends them to the API instead, one by one."""
     sent = [(file.filename or "A picture", file.read()) for file in request.files.getlist("file") if file]
     if not sent:
         return render_template("uploaded.html", results=[], reason="Choose at least one picture first."), 422
@@ -52,8 +53,9 @@ def upload() -> str | tuple[str, int]:
 
 
 @pages.post("/search")
+@reads_only
 def search() -> str | tuple[str, int]:
-    """What is like a picture that is not kept."""
+    """What is similar to a picture that is not kept."""
     file = request.files.get("file")
     reason = "Choose a picture first."
     if file:
@@ -64,10 +66,10 @@ def search() -> str | tuple[str, int]:
     return render_template("_results.html" if partly() else "similar.html", reason=reason, entry=None, results=[]), 422
 
 
-@pages.get("/similar/<int:image>")
+@pages.get("/similar/<id:image>")
 def similar(image: int) -> str:
-    """What is like a picture of the index."""
-    current().index.entry(image)
+    """What is similar to a picture in the index."""
+    current().index.images.get(image)
     return _answer(image)
 
 
@@ -79,9 +81,9 @@ def _answer(query: int | npt.NDArray[np.float32]) -> str:
         "_results.html" if partly() else "similar.html",
         part=partly(),
         uploaded=request.method == "POST",
-        entry=service.index.entry(found.id) if found.id is not None else None,
+        entry=service.index.images.get(found.id) if found.id is not None else None,
         results=found.results,
-        files=service.index.files_of({hit.id for hit in found.results}),
+        files=service.index.images.files({hit.id for hit in found.results}),
         more=min(2 * k, MOST) if len(found.results) == k < MOST else None,
         least=least,
         theme=theme,
@@ -89,12 +91,12 @@ def _answer(query: int | npt.NDArray[np.float32]) -> str:
     )
 
 
-@pages.get("/images/<int:image>")
+@pages.get("/images/<id:image>")
 def picture(image: int) -> str:
     """One picture, its files, its theme and its copies."""
     service = current()
-    entry = service.index.entry(image)
-    pairs = sorted(service.index.copies_of(image), key=lambda pair: -pair.score)
+    entry = service.index.images.get(image)
+    pairs = sorted(service.index.duplicates.of(image), key=lambda pair: -pair.score)
     copies = [(pair.b if pair.a == image else pair.a, pair) for pair in pairs]
     return render_template(
         "picture.html",
@@ -102,12 +104,12 @@ def picture(image: int) -> str:
         view=view(image),
         theme=next((theme for theme in service.clusters().themes if theme.id == entry.theme), None),
         copies=copies,
-        files=service.index.files_of({other for other, _ in copies}),
-        uploaded=[path for path in entry.paths if service.index.is_upload(path)],
+        files=service.index.images.files({other for other, _ in copies}),
+        uploaded=[path for path in entry.paths if service.index.uploads.owns(path)],
     )
 
 
-@pages.post("/images/<int:image>/forget")
+@pages.post("/images/<id:image>/forget")
 def forget(image: int) -> Response:
     """Forget a picture."""
     current().forget(image)
@@ -115,9 +117,9 @@ def forget(image: int) -> Response:
 
 
 def view(image: int) -> str | None:
-    """Where a browser finds a picture, as large as it can show it; None when its file is gone."""
+    """The address of a picture, at the largest size that a browser can show; None when its file is gone."""
     try:
-        shown = current().index.original(image).media_type in SHOWN
+        shown = current().index.images.original(image).media_type in SHOWN
     except FileGoneError:
         return None
     return f"/api/v1/images/{image}/{'file' if shown else 'thumbnail'}"

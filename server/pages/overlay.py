@@ -40,7 +40,7 @@ def overlay(
 
 
 def _placed(pair: Pair, below: int) -> list[float] | None:
-    """The pair's transform as it takes the one above to the one below; None where it cannot be turned round."""
+    """The pair's transform from the one above to the one below; None where it has no inverse."""
     matrix = np.array(pair.transform, float).reshape(3, 3)
     if below == pair.a:
         try:

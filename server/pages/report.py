@@ -1,18 +1,20 @@
-"""How much is redundant, where, and how that went."""
+"""How much is redundant, where, and how that has changed."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import Blueprint, redirect, render_template, url_for
+from flask import redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from imgindex import PastReport, Report
-from imgindex.rendering.text import report_sentences
+from imgindex.rendering.formats import FORMATS
+from imgindex.rendering.sentences import report_sentences
+from imgindex.server.pages.layout import page_blueprint
 from imgindex.server.service import current
 
-pages = Blueprint("report", __name__)
+pages = page_blueprint("report")
 
-FOLDERS = 100  # that the table shows
+FOLDERS = 100  # that the table shows: a few screens; the downloads have all
 SCALES = (1, 2, 4, 6, 8, 10, 20, 30, 40, 60, 80, 100)  # percent at the top of the plot
 
 
@@ -30,9 +32,9 @@ class Point:
 
 @pages.get("/report")
 def report() -> str:
-    """The report as it is now; it is not kept by being looked at."""
+    """The report as it is now; looking at it does not save it."""
     service = current()
-    report, past = service.report(), service.index.reports()
+    report, past = service.report(), service.index.reports.history()
     top = next((scale for scale in SCALES if scale >= max([report.percent, *(one.percent for one in past)])), 100)
     return render_template(
         "report.html",
@@ -42,18 +44,19 @@ def report() -> str:
         points=_points(past, report, top),
         kept=len(past),
         top=top,
+        formats=FORMATS.values(),
     )
 
 
 @pages.post("/report/keep")
 def keep() -> Response:
-    """Keep the report, so that the next one says what changed since."""
-    current().index.report()
+    """Save the report, so that the next one says what changed since."""
+    current().index.reports.make()
     return redirect(url_for("report.report", said="kept"), 303)
 
 
 def _points(past: list[PastReport], now: Report, top: int) -> list[Point]:
-    """Those that were kept, and the one now."""
+    """The saved reports, and the current one."""
     reports: list[PastReport | Report] = [*past, now]
     told = [(one.created, one.percent, one.redundant, one.files) for one in reports]
     times = [datetime.fromisoformat(created).timestamp() for created, *_ in told]

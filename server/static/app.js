@@ -1,9 +1,9 @@
 "use strict";
-// What the pages cannot do without a script: uploads with progress, dropped pictures, and two pictures laid over each other.
+// What pages need a script for: uploads with progress, dropped pictures, and two pictures laid over each other.
 
 const one = (selector, within = document) => within.querySelector(selector);
 
-// What is said
+// Messages
 
 function say(text) {
   one("#status").textContent = text;
@@ -97,14 +97,14 @@ function send(item) {
   xhr.open("POST", "/api/v1/images");
   xhr.setRequestHeader("Accept", "application/json");
   xhr.upload.onprogress = ({ loaded, total }) => { item.bar.value = total ? loaded / total : 0; };
-  xhr.upload.onload = () => item.bar.removeAttribute("value"); // sent; now it is looked at
+  xhr.upload.onload = () => item.bar.removeAttribute("value"); // sent; now the server reads it
   xhr.onerror = () => end(item, "failed", "the server cannot be reached");
   xhr.onload = () => {
     const later = Number(xhr.getResponseHeader("Retry-After"));
     if ((xhr.status === 503 || xhr.status === 429) && later && (item.tries = (item.tries || 0) + 1) < 20) {
       setTimeout(() => send(item), 1000 * later);
     } else if (xhr.status >= 400) {
-      end(item, "failed", `not kept: ${sentence(xhr)}`);
+      end(item, "failed", `not added: ${sentence(xhr)}`);
     } else {
       received(item, JSON.parse(xhr.responseText));
     }
@@ -115,7 +115,7 @@ function send(item) {
 function received(item, answer) {
   const [image] = answer.images;
   if (!image) {
-    end(item, "failed", `not kept: ${answer.failed[0].reason}`);
+    end(item, "failed", `not added: ${answer.failed[0].reason}`);
     return;
   }
   const link = document.createElement("a");
@@ -124,7 +124,7 @@ function received(item, answer) {
   end(item, image.new ? "new" : "known", link, ...copies(image.copies, image.new));
 }
 
-/** What a picture copies, in words: the closest one, and how many more. */
+/** The copies of a picture, in words: the closest one, and how many more. */
 function copies({ exact, near }, isNew) {
   const told = [];
   if (isNew && exact.length) told.push(`, the same bytes as ${exact[0].split("/").pop()}`);
@@ -144,7 +144,7 @@ function end(item, what, ...told) {
   running -= 1;
   item.outcome.className = what;
   item.outcome.replaceChildren(...told);
-  if (what === "failed") one("#files").prepend(item.row); // first, as a person should see it
+  if (what === "failed") one("#files").prepend(item.row); // first, so that a person sees it
   next();
   count();
 }
@@ -152,12 +152,12 @@ function end(item, what, ...told) {
 function count() {
   one("#all").max = sent;
   one("#all").value = ended;
-  const parts = [`${tally.new} new`, `${tally.known} already there`, `${tally.failed} not kept`];
+  const parts = [`${tally.new} new`, `${tally.known} already there`, `${tally.failed} not added`];
   const told = parts.filter((part) => !part.startsWith("0 ")).join(", ");
   one("#uploading").textContent = ended < sent ? `Uploading, ${ended} of ${sent}` : `Done: ${told}`;
   if (ended === sent) {
     one("#dismiss").hidden = false;
-    say(`Uploads done: ${told}.`);
+    say(`Upload finished: ${told}.`);
     document.body.dispatchEvent(new CustomEvent("imgindex:changed"));
   }
 }

@@ -72,7 +72,7 @@ def _found(paths: Sequence[Path], folder: Path) -> tuple[Sequence[Group], float]
     began = time.perf_counter()
     with ImageIndex(folder, model="vgg16-gem") as index:
         index.add(paths)
-        groups = index.duplicates().groups
+        groups = index.duplicates.find().groups
     return groups, time.perf_counter() - began
 
 

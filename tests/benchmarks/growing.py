@@ -17,7 +17,7 @@ import numpy as np
 
 from imgindex import ImageIndex
 from imgindex.decoding.local_features import describe
-from imgindex.duplicates.finder import NEAREST, own_lists
+from imgindex.duplicates.candidates import NEAREST, own_lists
 from imgindex.records import File, Image
 from imgindex.search.projection import GROWN
 from tests.benchmarks.commands import PROGRAM
@@ -94,7 +94,7 @@ def filled(folder: Path, count: int, descriptions: list[bytes]) -> ImageIndex:
                 number = next(numbers)
                 unique = number.to_bytes(32, "big")
                 image = index._store.add_image(Image(0, unique, 640, 480, 1), vector, unique, descriptions[description])
-                index._store.put_file(File(f"/synthetic/{number % 100}/{number}.jpg", image, 1, 1))
+                index._store.images.put_file(File(f"/synthetic/{number % 100}/{number}.jpg", image, 1, 1))
     index._neighbours.fit_if_due(GROWN)
     index._neighbours.follow()
     _list_all(index)
@@ -103,12 +103,12 @@ def filled(folder: Path, count: int, descriptions: list[bytes]) -> ImageIndex:
 
 def _list_all(index: ImageIndex) -> None:
     """What `Copies` would record in an hour: everyone's nearest, nothing proven but GROUPS of two to four images."""
-    store, evidence = index._store, index._evidence
+    store, evidence = index._store, index.duplicates._matches
     index._near.follow()
     lists = {}
-    for ids, vectors in store.scan(store.image_ids()):
+    for ids, vectors in store.embeddings.scan(store.embeddings.ids()):
         lists |= own_lists(ids, *index._near.around(vectors, NEAREST + 1, ids[:0], ids[:0].astype("f4"))[:2])
-    evidence.put_lists(store.state().space, lists, {image: near[-1][1] for image, near in lists.items()})
+    evidence.put_lists(store.embeddings.state().space, lists, {image: near[-1][1] for image, near in lists.items()})
     free, proven = set(lists), []
     for image in lists:
         if len(proven) == GROUPS:

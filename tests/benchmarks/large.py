@@ -13,7 +13,8 @@ import numpy as np
 
 from imgindex import ImageIndex
 from imgindex.records import File, Image
-from imgindex.search.faiss_index import VectorIndex
+from imgindex.search.faiss_file import FaissFile
+from imgindex.search.faiss_index import FaissIndex
 from imgindex.search.projection import GROWING, likeness, unit
 from tests.benchmarks.synthetic import ReadyEmbedder, embeddings
 
@@ -63,7 +64,7 @@ def _fill(index: ImageIndex, count: int) -> None:
             for vector in part:
                 number += 1
                 image = index._store.add_image(Image(0, number.to_bytes(32, "big"), 1, 1, 1), vector, bytes(32), b"")
-                index._store.put_file(File(f"/synthetic/{number}.jpg", image, 1, 1))
+                index._store.images.put_file(File(f"/synthetic/{number}.jpg", image, 1, 1))
         index._neighbours.fit_if_due(GROWING)
 
 
@@ -88,8 +89,10 @@ def _open(folder: str) -> None:
 
 def _exact(index: ImageIndex, queries: list[int]) -> list[set[int]]:
     """The ten nearest by plain arithmetic in the compare space."""
-    space = index._store.space(index._store.state().space)
-    parts = [(ids, likeness(vectors, space)) for ids, vectors in index._store.scan(index._store.image_ids())]
+    space = index._store.embeddings.projection(index._store.embeddings.state().space)
+    parts = [
+        (ids, likeness(vectors, space)) for ids, vectors in index._store.embeddings.scan(index._store.embeddings.ids())
+    ]
     ids, vectors = np.concatenate([part for part, _ in parts]), np.concatenate([part for _, part in parts])
     order = [int(np.searchsorted(ids, query)) for query in queries]
     cosines = vectors[order] @ vectors.T
@@ -99,7 +102,7 @@ def _exact(index: ImageIndex, queries: list[int]) -> list[set[int]]:
 
 def _million() -> tuple[float, float, float]:
     parts = [unit(part[:, :RANK]) for part in embeddings(MILLION + 1_000, RANK * 4)]
-    index = VectorIndex()
+    index = FaissIndex()
     for number, part in enumerate(parts[:-1]):
         index.upsert(np.arange(len(part)) + number * len(part), part)
     queries = parts[-1][:QUERIES]
@@ -111,7 +114,7 @@ def _million() -> tuple[float, float, float]:
         taken.append(time.perf_counter() - began)
     recall = np.mean([len({*one} & {*other}) / 10 for one, other in zip(found, truth, strict=True)])
     with tempfile.TemporaryDirectory() as folder:
-        index.save(Path(folder) / "vectors", {})
+        FaissFile(Path(folder) / "vectors").save(index, {})
         megabytes = (Path(folder) / "vectors").stat().st_size / 1e6
     return megabytes, median(taken) * 1000, float(recall)
 

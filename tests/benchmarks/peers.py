@@ -57,7 +57,7 @@ PEERS = (
         from imgindex import ImageIndex
         with ImageIndex(scratch, model="vgg16-gem") as index:
             index.add([folder])
-            groups = [[file.path for file in group.files] for group in index.duplicates().groups]""",
+            groups = [[file.path for file in group.files] for group in index.duplicates.find().groups]""",
     ),
     _immaculate("pdq"),
     _immaculate("phash"),

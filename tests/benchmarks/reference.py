@@ -10,7 +10,8 @@ from statistics import median
 import cv2
 
 from imgindex import ImageIndex
-from imgindex.models.registry import load_embedder, native_precision
+from imgindex.models.registry import load_embedder
+from imgindex.models.tensorflow import native_precision
 from tests.benchmarks.photos import photos
 
 ROUNDS, ONE_BY_ONE, ADDED = 3, 24, 128

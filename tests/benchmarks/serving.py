@@ -103,7 +103,7 @@ def _uploads() -> tuple[str, ...]:
     with tempfile.TemporaryDirectory() as folder:
         with ImageIndex(folder, embedder=embedder) as index:
             index.add(paths[:HELD])
-            index.prove()
+            index.duplicates.prove()
         bare, uploaded = [], []
         with _serving(folder, "vgg16-gem") as (_, port):
             connection = http.client.HTTPConnection("127.0.0.1", port)

@@ -32,9 +32,9 @@ def rows() -> Iterator[tuple[str, ...]]:
     paths = photos()
     with tempfile.TemporaryDirectory() as folder, ImageIndex(folder, model="vgg16-gem") as index:
         index.add(paths)
-        ids = index._store.image_ids()
-        vectors = index._store.matrix(ids)
-        file_of = {file.image: file.path for file in index._store.files_of(ids.tolist())}
+        ids = index._store.embeddings.ids()
+        vectors = index._store.embeddings.matrix(ids)
+        file_of = {file.image: file.path for file in index._store.images.files_of(ids.tolist())}
         names = np.array([Path(file_of[image]).parent.name for image in ids.tolist()])
     for title, (chosen, asked) in SETS.items():
         held = np.array([chosen(name) for name in names])
@@ -59,7 +59,7 @@ def _by_class(title: str, vectors: np.ndarray, names: np.ndarray, asked: float) 
     from sklearn.metrics import normalized_mutual_info_score as nmi
 
     with _index(vectors) as index:
-        run = index.recluster()
+        run = index.themes.recluster()
         found = nmi(names, _labels(index))
     space = spaces.fit(vectors.copy(), len(vectors), spaces.THEMES_RANK)
     projected = spaces.themes(vectors, space)
@@ -74,21 +74,21 @@ def _growing(vectors: np.ndarray, names: np.ndarray) -> Iterator[tuple[str, str,
         order = np.random.default_rng(seed).permutation(len(vectors))
         old, new = order[: len(order) * 10 // 11], order[len(order) * 10 // 11 :]
         with _index(vectors[old]) as index:
-            index.recluster()
+            index.themes.recluster()
             before = _labels(index)
             _fill(index, vectors[new])
-            drift = index.clusters().drift
+            drift = index.themes.current().drift
             shares.append(drift.far_share if drift else 0)
-            index.recluster()
+            index.themes.recluster()
             kept.append((_labels(index)[: len(before)] == before).mean())
     yield "10% more images and a new run: old images that keep their theme, worst of 5", f"{min(kept):.1%}", ">= 95%"
     unseen = []
     for seed in range(5):
         out = np.random.default_rng(seed).choice(np.unique(names), 3, replace=False)
         with _index(vectors[~np.isin(names, out)]) as index:
-            index.recluster()
+            index.themes.recluster()
             _fill(index, vectors[np.isin(names, out)])
-            drift = index.clusters().drift
+            drift = index.themes.current().drift
             unseen.append(drift.far_share if drift else 0)
     text = f"{median(shares):.0%} of known classes, {median(unseen):.0%} of 3 unseen (at least {min(unseen):.0%})"
     yield "images called far that come after a run, median of 5", text, "-"
@@ -148,13 +148,13 @@ def _large(folder: Path, count: int) -> tuple[float, float]:
 
 def _placing(folder: Path) -> float:
     with ImageIndex(folder) as index:
-        index.recluster(THEMES)
+        index.themes.recluster(THEMES)
         part = next(embeddings(PART, DIMENSION))
         taken = []
         for number, vector in enumerate(part[:100], 1):
             with index._store.transaction():
                 began = time.perf_counter()
-                index._themes.place([number], vector[None])
+                index._placement.place([number], vector[None])
                 taken.append((time.perf_counter() - began) * 1000)
     return median(taken)
 
@@ -173,20 +173,20 @@ def _fill(index: ImageIndex, vectors: np.ndarray) -> None:
         index._model.begin()
         for number, vector in enumerate(vectors, first + 1):
             image = index._store.add_image(Image(0, number.to_bytes(32, "big"), 1, 1, 1), vector, bytes(32), b"")
-            index._store.put_file(File(f"/synthetic/{number}.jpg", image, 1, 1))
-            index._themes.place([image], vector[None])
+            index._store.images.put_file(File(f"/synthetic/{number}.jpg", image, 1, 1))
+            index._placement.place([image], vector[None])
 
 
 def _labels(index: ImageIndex) -> np.ndarray:
     """The theme of each image, by id."""
-    placed = index._runs.placed()
+    placed = index.themes._runs.placed()
     return np.array([placed[image] for image in sorted(placed)])
 
 
 if __name__ == "__main__":
     with ImageIndex(sys.argv[1]) as opened:
         start = time.perf_counter()
-        opened.recluster()
+        opened.themes.recluster()
         # Not ru_maxrss: a process that was started by a large one counts that one's memory.
         status = Path("/proc/self/status").read_text().splitlines()
         print(time.perf_counter() - start, next(int(line.split()[1]) for line in status if "VmHWM" in line) / 1024)

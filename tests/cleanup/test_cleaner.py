@@ -25,16 +25,24 @@ from imgindex import BusyError
 from imgindex.cleanup import cleaner as clean
 from imgindex.cleanup import journal as ledger
 from imgindex.cleanup import moves
-from imgindex.cleanup.cleaner import Cleaner
-from imgindex.cleanup.journal import Entry, Ledger
+from imgindex.cleanup.cleaner import Cleanup
+from imgindex.cleanup.journal import Entry, Journal
 from imgindex.cleanup.plan import Plan, plan
-from imgindex.duplicates.records import Group, ImageFile, Pair
+from imgindex.duplicates.records import Duplicates, Group, Pair
 from imgindex.errors import UsageError
-from imgindex.records import File, Image, ModelInfo
-from imgindex.storage.images import Store
+from imgindex.records import File, Image, ImageFile, ModelInfo
+from imgindex.storage.storage import Storage
 
 HOWS = ["trash", "quarantine", "hardlink"]
 KILLS = 48
+
+
+NOTHING = Duplicates((), (), 0, 0, 0, "")
+
+
+def cleanup(store: Storage) -> Cleanup:
+    """The cleanup of an index that finds no groups by itself."""
+    return Cleanup(store, find=lambda _: NOTHING, follow=lambda: None)
 
 
 class Pictures:
@@ -43,8 +51,8 @@ class Pictures:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "index").mkdir(parents=True)
-        self.store = Store(folder / "index" / "index.db")
-        self.store.set_model(ModelInfo("fake", "tiles", "mean", 16, "none", "0" * 64, 16))
+        self.store = Storage.open(folder / "index" / "index.db")
+        self.store.embeddings.set_model(ModelInfo("fake", "tiles", "mean", 16, "none", "0" * 64, 16))
         self.groups: list[Group] = []
         self.was: dict[str, tuple[bytes, int, int]] = {}
 
@@ -65,7 +73,7 @@ class Pictures:
         data, mtime_ns, _ = self.was[path]
         image = Image(0, sha256(data).digest(), 1, 1, len(data))
         number = self.store.add_image(image, np.zeros(16, np.float32), image.sha256, b"")
-        self.store.put_file(File(path, number, len(data), mtime_ns))
+        self.store.images.put_file(File(path, number, len(data), mtime_ns))
         return number
 
     def group(self, *names: str | Path, near: bool = False, loose: bool = False) -> Group:
@@ -83,14 +91,14 @@ class Pictures:
 
     def apply(self, how: Any, **options: Any) -> clean.Cleaned:
         if how == "quarantine":
-            options.setdefault("quarantine_folder", self.folder / "quarantine")
-        return Cleaner(self.store).apply(plan(self.groups, how), **options)
+            options.setdefault("quarantine", self.folder / "quarantine")
+        return cleanup(self.store).apply(plan(self.groups, how), **options)
 
     def undo(self) -> clean.Undone:
-        return Cleaner(self.store).undo()
+        return cleanup(self.store).undo()
 
     def known(self) -> set[str]:
-        return {file.path for file in self.store.files_below("/")}
+        return {file.path for file in self.store.images.files_below("/")}
 
     def states(self) -> list[str]:
         return [row[0] for row in self.store.database.rows("SELECT state FROM ledger ORDER BY id")]
@@ -159,7 +167,7 @@ def test_hard_links_are_for_the_same_bytes(pictures):
     assert made.steps == ()
     assert "same bytes" in made.skipped[0].reason
     forged = Plan("hardlink", plan([near], "trash").steps, ())
-    assert Cleaner(pictures.store).apply(forged).done == ()
+    assert cleanup(pictures.store).apply(forged).done == ()
     assert pictures.as_they_were()
 
 
@@ -205,7 +213,7 @@ def test_there_and_back(pictures, how):
         assert pictures.known() == set(pictures.was)
         for group in pictures.groups:
             assert all(os.path.samefile(file.path, group.files[0].path) for file in group.files)
-        for file in pictures.store.files_below("/"):
+        for file in pictures.store.images.files_below("/"):
             assert file.mtime_ns == os.stat(file.path).st_mtime_ns
     else:
         assert pictures.known() == kept
@@ -272,9 +280,9 @@ def test_a_place_that_is_taken_meanwhile_is_left_alone(pictures, how, monkeypatc
     pictures.group("a.png", "b.png")
     other = pictures.was[str(pictures.folder / "b.png")][0] if how == "trash" else b"other"
     taken: list[Path] = []
-    real = Ledger.begin
+    real = Journal.begin
 
-    def begin(self: Ledger, entry: Entry) -> Entry:
+    def begin(self: Journal, entry: Entry) -> Entry:
         place = Path(entry.target)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(other)
@@ -284,7 +292,7 @@ def test_a_place_that_is_taken_meanwhile_is_left_alone(pictures, how, monkeypatc
             taken[1].write_bytes(b"[Trash Info]\nPath=/other/b.png\n")
         return real(self, entry)
 
-    monkeypatch.setattr(Ledger, "begin", begin)
+    monkeypatch.setattr(Journal, "begin", begin)
     cleaned = pictures.apply(how)
     assert "file exists" in cleaned.skipped[0].reason
     assert taken[0].read_bytes() == other
@@ -294,12 +302,12 @@ def test_a_place_that_is_taken_meanwhile_is_left_alone(pictures, how, monkeypatc
 
 
 def test_a_quarantine_that_the_index_would_find_is_refused(pictures):
-    pictures.store.add_folder(str(pictures.folder))
+    pictures.store.images.add_folder(str(pictures.folder))
     pictures.group("a.png", "b.png")
     for folder in None, "", pictures.folder, pictures.folder / "sub":
         with pytest.raises(UsageError):
-            pictures.apply("quarantine", quarantine_folder=folder)
-    assert len(pictures.apply("quarantine", quarantine_folder=pictures.folder / ".hidden").done) == 1
+            pictures.apply("quarantine", quarantine=folder)
+    assert len(pictures.apply("quarantine", quarantine=pictures.folder / ".hidden").done) == 1
 
 
 @pytest.mark.parametrize("how", ["trash", "quarantine"])
@@ -413,7 +421,7 @@ def test_a_file_with_another_name_of_its_own_frees_nothing(pictures):
 
 def test_two_cleans_exclude_each_other(pictures):
     pictures.group("a.png", "b.png", "c.png")
-    other = Cleaner(Store(pictures.folder / "index" / "index.db"))
+    other = cleanup(Storage.open(pictures.folder / "index" / "index.db"))
     refused = []
 
     def meanwhile(*_: int) -> None:
@@ -433,15 +441,15 @@ def test_two_indexes_never_take_the_last_copy(tmp_path, how, monkeypatch):
     first.group(tmp_path / "a.png", tmp_path / "b.png")
     second.group(tmp_path / "b.png", tmp_path / "a.png")
     first.groups = [replace(second.groups[0], files=tuple(reversed(second.groups[0].files)))]
-    real, others = Ledger.begin, []
+    real, others = Journal.begin, []
 
-    def begin(self: Ledger, entry: Entry) -> Entry:
+    def begin(self: Journal, entry: Entry) -> Entry:
         if not others:
             others.append(None)
             others[0] = second.apply(how)
         return real(self, entry)
 
-    monkeypatch.setattr(Ledger, "begin", begin)
+    monkeypatch.setattr(Journal, "begin", begin)
     assert first.apply(how).done == (str(tmp_path / "b.png"),)
     assert others[0].done == ()
     assert "another program holds" in others[0].skipped[0].reason
@@ -451,13 +459,13 @@ def test_two_indexes_never_take_the_last_copy(tmp_path, how, monkeypatch):
 
 def test_a_file_that_is_written_to_meanwhile_becomes_no_link(pictures, monkeypatch):
     pictures.group("a.png", "b.png")
-    real = Ledger.begin
+    real = Journal.begin
 
-    def begin(self: Ledger, entry: Entry) -> Entry:
+    def begin(self: Journal, entry: Entry) -> Entry:
         Path(entry.path).write_bytes(b"newer")
         return real(self, entry)
 
-    monkeypatch.setattr(Ledger, "begin", begin)
+    monkeypatch.setattr(Journal, "begin", begin)
     assert "changed just now" in pictures.apply("hardlink").skipped[0].reason
     assert (pictures.folder / "b.png").read_bytes() == b"newer"
     assert not list(pictures.folder.rglob("*.part"))
@@ -588,7 +596,7 @@ def test_a_full_quarantine_stops_nothing(pictures, small):
     keep, big = (pictures.file(pictures.folder / name, bytes(100_000)) for name in ("keep.png", "big.png"))
     pictures.groups.append(Group(1, "exact", "", (keep, big), None, False))
     pictures.group("a.png", "b.png")
-    cleaned = pictures.apply("quarantine", quarantine_folder=small)
+    cleaned = pictures.apply("quarantine", quarantine=small)
     assert cleaned.done == pictures.paths("b.png")
     assert "no space left" in cleaned.skipped[0].reason
     assert len([path for path in small.rglob("*") if path.is_file()]) == 1
@@ -697,14 +705,14 @@ def work(job: str, folder: str, data: str, lines: int = 0, user: int = 0) -> int
         return count
 
     here = Path(folder)
-    cleaner = Cleaner(Store(here / "index" / "index.db"))
+    cleaner = cleanup(Storage.open(here / "index" / "index.db"))
     if lines:
         sys.settrace(count)
     if job == "undo":
         cleaner.undo()
     else:
         made = Plan.from_json((here / "plan.json").read_text())
-        cleaned = cleaner.apply(made, quarantine_folder=here / "quarantine")
+        cleaned = cleaner.apply(made, quarantine=here / "quarantine")
         (here / "said.json").write_text(json.dumps({"done": cleaned.done, "skipped": cleaned.skipped}))
     return 0
 
@@ -745,7 +753,7 @@ def test_the_next_clean_settles_what_was_begun(pictures, how, call, state, monke
         patch.setattr(moves, "_discard_parts", lambda _: None)  # which has an unlink, too
         interrupted(monkeypatch, call, lambda: pictures.apply(how))
     assert pictures.states() == ["begun"]
-    Cleaner(pictures.store).apply(Plan("trash", (), ()))
+    cleanup(pictures.store).apply(Plan("trash", (), ()))
     assert pictures.states() == [state]
     assert (str(pictures.folder / "b.png") in pictures.known()) == (state == "undone" or how == "hardlink")
     assert pictures.as_they_were() == (state == "undone")
@@ -808,7 +816,7 @@ def test_kill_at_any_moment_loses_nothing(tmp_path, children, how, request):
             half += "begun" in pictures.states()
             nothing_lost(pictures)
             if job == "apply" and dice.random() < 0.3:
-                Cleaner(pictures.store).recover()
+                cleanup(pictures.store).recover()
                 settled += 1
                 assert "begun" not in pictures.states()
                 nothing_lost(pictures)

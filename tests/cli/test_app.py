@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from imgindex import ImageIndex, IndexFormatError
 from tests.conftest import write_picture
 
 
@@ -48,7 +49,7 @@ def test_a_long_list_is_cut_in_words_only(run, tmp_path):
     for number in range(15):
         (tmp_path / "bad" / f"{number}.jpg").parent.mkdir(exist_ok=True)
         (tmp_path / "bad" / f"{number}.jpg").write_bytes(b"no picture")
-    assert "and 5 more; --json lists them all" in run("add", tmp_path / "bad").out
+    assert "and 5 more; use --json to see all" in run("add", tmp_path / "bad").out
     assert len(run("add", tmp_path / "bad", "--json").json["failed"]) == 15
 
 
@@ -80,8 +81,20 @@ def test_check_repairs(run, photos, tmp_path):
     vectors.write_bytes(vectors.read_bytes()[:-1])
     broken = run("check", "--json")
     assert (broken.code, broken.json["ok"], len(broken.json["problems"])) == (1, False, 1)
+    assert "imgindex check --repair" in broken.err
+    assert "--" not in broken.json["problems"][0].replace(str(tmp_path), "")  # the library knows no options
     assert run("check", "--repair", "--json").json == {"ok": True, "problems": []}
-    assert run("check").out == "The index is whole.\n"
+    assert run("check").out == "The index is healthy.\n"
+
+
+def test_the_command_line_adds_how_to_get_out_of_it(run, tmp_path):
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / "index.db").write_bytes(b"something else" * 100)
+    with pytest.raises(IndexFormatError) as refused:
+        ImageIndex(tmp_path / "index")
+    assert "--" not in str(refused.value).replace(str(tmp_path), "")
+    shown = run("check")
+    assert (shown.code, shown.err) == (1, f"imgindex: {refused.value} Name another folder with --index.\n")
 
 
 def test_models_as_the_contract_says(run):
@@ -95,8 +108,8 @@ def test_models_as_the_contract_says(run):
     [
         (["add", "nowhere"], 2, "nowhere does not exist"),
         (["add"], 2, "Missing argument"),
-        (["similar"], 2, "name one picture"),
-        (["similar", "0.png", "--id", "1"], 2, "name one picture"),
+        (["similar"], 2, "Name exactly one picture"),
+        (["similar", "0.png", "--id", "1"], 2, "Name exactly one picture"),
         (["similar", "0.png", "-k", "0"], 2, "-k"),
         (["similar", "nowhere"], 2, "nowhere does not exist"),
         (["similar", "--id", "99"], 1, "no image 99"),
@@ -118,7 +131,7 @@ def test_errors_are_a_sentence_and_an_exit_code(run, photos, monkeypatch, argume
 @pytest.mark.parametrize("command", [["similar", "--id", "1"], ["check"], ["sync"], ["remove", "1"]])
 def test_without_an_index_there_is_a_way_out(run, command, tmp_path):
     result = run(*command)
-    assert (result.code, "there is no index in" in result.err, "imgindex add" in result.err) == (1, True, True)
+    assert (result.code, "There is no index in" in result.err, "imgindex add" in result.err) == (1, True, True)
     assert not (tmp_path / "index").exists()
 
 

@@ -29,7 +29,7 @@ def test_the_demo_does_the_main_job(tmp_path):
     ) as demo:
         assert demo.stderr is not None
         said = next(line for line in demo.stderr if line.startswith("Serving"))
-        status, body = get(int(re.findall(r":(\d+), Ctrl-C", said)[0]), "/api/v1/duplicates")
+        status, body = get(int(re.findall(r":(\d+), press Ctrl-C", said)[0]), "/api/v1/duplicates")
         demo.send_signal(signal.SIGINT)
         out, err = demo.communicate(timeout=60)
     assert (demo.returncode, status, err) == (0, 200, "")
@@ -44,7 +44,7 @@ def test_the_demo_does_the_main_job(tmp_path):
     themes = re.search(r"63 images in (\d+) themes", out)
     assert themes
     assert 10 <= int(themes[1]) <= 20  # of 18 photos, each with its edits
-    assert "shows all this at http://127.0.0.1:" in out
+    assert "shows it all at http://127.0.0.1:" in out
     change, similar = re.findall(r"^  (?:cd (.*)|(\S*imgindex similar pictures/.*))$", out, re.MULTILINE)
     typed = subprocess.run(
         similar[1], shell=True, cwd=change[0], env=environment, capture_output=True, text=True, check=True

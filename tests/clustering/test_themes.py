@@ -20,22 +20,17 @@ import sqlite_utils
 from hypothesis import HealthCheck, given, settings
 
 from imgindex import BusyError, ImageIndex, ImgindexError, NotIndexedError, UsageError
-from imgindex.clustering.themes import ENOUGH, Themes
-from imgindex.ingest import index_model as model
+from imgindex.clustering.placement import Placement
+from imgindex.clustering.themes import ENOUGH
 from imgindex.migrations import migrations
 from imgindex.search import projection as space
 from imgindex.storage.database import sqlite3
 from tests.conftest import FakeEmbedder, write_picture
-from tests.laws.test_crash import Adders
-from tests.support.adder import InlineDecoder
+from tests.support.processes import Adders
+
+pytestmark = pytest.mark.usefixtures("inline")
 
 KILLS = 20
-
-
-@pytest.fixture(autouse=True)
-def inline(monkeypatch) -> None:
-    """Starting decoders would take longer than all that is tested here."""
-    monkeypatch.setattr(model, "Decoder", InlineDecoder)
 
 
 def paint(path: Path, tiles) -> Path:
@@ -82,7 +77,7 @@ def sql(folder: Path, statement: str, *parameters: Any) -> list[Any]:
 def sorted_into(index: ImageIndex) -> dict[int, set[int]]:
     """What is in each theme, as numbers of `pictures`; fails when a theme has two of them."""
     found = {}
-    for theme in index.clusters().themes:
+    for theme in index.themes.current().themes:
         kinds = {int(Path(image.path).name.split("-")[0]) for image in theme.images}
         assert len(kinds) == 1, [image.path for image in theme.images]
         found[kinds.pop()] = theme.id
@@ -92,14 +87,14 @@ def sorted_into(index: ImageIndex) -> dict[int, set[int]]:
 def is_sound(index: ImageIndex) -> None:
     """All that must hold of an index at any time after a run."""
     assert index.check() == []
-    found, runs = index.clusters(), index.runs()
+    found, runs = index.themes.current(), index.themes.runs()
     assert found.run == runs[0]
     assert [run.id for run in runs] == sorted((run.id for run in runs), reverse=True)
     members = [image for theme in found.themes for image in theme.images]
-    assert sorted(image.id for image in members) == index._store.image_ids().tolist()
+    assert sorted(image.id for image in members) == index._store.embeddings.ids().tolist()
     assert all(os.path.exists(image.path) for image in members)
     assert all(-1e-6 < image.distance < 2 + 1e-6 for image in members)
-    sizes = index._runs.sizes(runs[0].id)
+    sizes = index.themes._runs.sizes(runs[0].id)
     assert sum(sizes.values()) == runs[0].images
     assert len(sizes) == runs[0].k
     assert {theme.id for theme in found.themes} <= {*sizes}
@@ -120,9 +115,9 @@ def is_sound(index: ImageIndex) -> None:
 
 
 def test_a_run_tells_how_it_came_about(index):
-    run = index.recluster(why="I wanted it.")
+    run = index.themes.recluster(why="I wanted it.")
     assert sorted_into(index).keys() == {0, 1, 2}
-    assert index.runs() == [run]
+    assert index.themes.runs() == [run]
     assert (run.id, run.images, run.k, run.why, run.model, run.space) == (1, 36, 3, "I wanted it.", "fake", 0)
     assert [point.k for point in run.curve] == [*range(1, 13), 16]
     assert run.elbow == 3
@@ -130,12 +125,12 @@ def test_a_run_tells_how_it_came_about(index):
     assert 0 < run.seconds < 60
     assert timedelta(0) <= datetime.now(UTC) - datetime.fromisoformat(run.created) < timedelta(minutes=1)
     assert run.lineage.new == (1, 2, 3)
-    members = [image for theme in index.clusters().themes for image in theme.images]
+    members = [image for theme in index.themes.current().themes for image in theme.images]
     assert sum(image.distance > run.far for image in members) == 2  # 5 percent of 36
     assert np.isclose(np.mean([image.silhouette for image in members]), run.silhouette)
     is_sound(index)
-    run = index.recluster(5)
-    assert (run.k, run.id, len(index.runs())) == (5, 2, 2)
+    run = index.themes.recluster(5)
+    assert (run.k, run.id, len(index.themes.runs())) == (5, 2, 2)
     is_sound(index)
 
 
@@ -147,25 +142,25 @@ def test_the_same_data_give_the_same_result(tmp_path):
     for name in "ab":
         with opened(tmp_path / name) as index:
             index.add([tmp_path / "photos"])
-            run = index.recluster()
-            themes = index.clusters().themes
+            run = index.themes.recluster()
+            themes = index.themes.current().themes
         both.append((run.k, run.curve, run.elbow, run.silhouette, run.far, themes))
     assert both[0] == both[1]
 
 
 def test_themes_keep_their_ids_and_names(index, tmp_path):
-    index.recluster()
+    index.themes.recluster()
     ids = sorted_into(index)
     for kind, theme in ids.items():
-        index.rename_theme(theme, f"kind {kind}")
+        index.themes.rename(theme, f"kind {kind}")
     for theme in range(3):
         index.add(pictures(tmp_path / "photos", theme, range(12, 12 + 4 * theme)))
     index.add(pictures(tmp_path / "photos", 4, range(20)))
-    run = index.recluster()
+    run = index.themes.recluster()
     now = sorted_into(index)
     assert {kind: now[kind] for kind in range(3)} == ids
     assert now[4] == 4
-    assert {theme.id: theme.name for theme in index.clusters().themes} == {
+    assert {theme.id: theme.name for theme in index.themes.current().themes} == {
         **{theme: f"kind {kind}" for kind, theme in ids.items()},
         4: None,
     }
@@ -178,111 +173,111 @@ def test_themes_keep_their_ids_and_names(index, tmp_path):
 
 
 def test_an_id_is_never_used_again(index, tmp_path):
-    index.recluster()
+    index.themes.recluster()
     gone = sorted_into(index)[1]
-    index.rename_theme(gone, "gone")
+    index.themes.rename(gone, "gone")
     index.remove(sorted((tmp_path / "photos").glob("1-*")))
-    assert gone not in {theme.id for theme in index.clusters().themes}
+    assert gone not in {theme.id for theme in index.themes.current().themes}
     is_sound(index)
-    assert index.recluster().lineage.gone == ()  # its images are no longer there to tell of it
+    assert index.themes.recluster().lineage.gone == ()  # its images are no longer there to tell of it
     with pytest.raises(NotIndexedError, match=f"no theme {gone} "):
-        index.rename_theme(gone, "back")
+        index.themes.rename(gone, "back")
     index.add([tmp_path / "photos"])
-    run = index.recluster()
+    run = index.themes.recluster()
     assert sorted_into(index)[1] == 4
     assert run.lineage.new == (4,)
-    assert [theme.name for theme in index.clusters().themes] == [None] * 3
-    assert len(index.runs()) == 3
+    assert [theme.name for theme in index.themes.current().themes] == [None] * 3
+    assert len(index.themes.runs()) == 3
     is_sound(index)
 
 
 def test_splits_and_merges_are_recorded(index):
-    index.recluster()
+    index.themes.recluster()
     ids = sorted_into(index)
-    run = index.recluster(2)
+    run = index.themes.recluster(2)
     (merge,) = run.lineage.merges
     assert len(merge[0]) == 2
     assert merge[1] in merge[0]
     assert run.lineage.gone == tuple({*merge[0]} - {merge[1]})
     assert (run.lineage.stayed, run.lineage.moved) == (24, 12)
-    run = index.recluster(3)
+    run = index.themes.recluster(3)
     assert run.lineage.splits == ((merge[1], tuple(sorted([merge[1], 4]))),) or run.lineage.splits == (
         (merge[1], (4, merge[1])),
     )
     assert run.lineage.new == (4,)
     assert (run.lineage.stayed, run.lineage.moved) == (24, 12)
     assert len({*sorted_into(index).values()} & {*ids.values()}) == 2
-    assert index.runs()[0] == run
-    assert index.runs()[1].lineage.merges == (merge,)
+    assert index.themes.runs()[0] == run
+    assert index.themes.runs()[1].lineage.merges == (merge,)
 
 
 def test_nothing_moves_while_nothing_comes(index):
-    index.recluster()
-    before = index.clusters().themes
-    run = index.recluster()
-    assert index.clusters().themes == before
+    index.themes.recluster()
+    before = index.themes.current().themes
+    run = index.themes.recluster()
+    assert index.themes.current().themes == before
     assert (run.lineage.stayed, run.lineage.moved) == (36, 0)
 
 
 def test_any_name_is_kept(index):
-    index.recluster()
+    index.themes.recluster()
     for name in "cats", "'; DROP TABLE themes; --", "é🙂", "x" * 80:
-        index.rename_theme(2, name)
-        assert {theme.id: theme.name for theme in index.clusters().themes} == {1: None, 2: name, 3: None}
-    index.recluster()
-    assert {theme.id: theme.name for theme in index.clusters().themes} == {1: None, 2: name, 3: None}
+        index.themes.rename(2, name)
+        assert {theme.id: theme.name for theme in index.themes.current().themes} == {1: None, 2: name, 3: None}
+    index.themes.recluster()
+    assert {theme.id: theme.name for theme in index.themes.current().themes} == {1: None, 2: name, 3: None}
 
 
 def test_a_name_is_one_line_and_short(index):
-    index.recluster()
-    index.rename_theme(2, " cats\n and\0\x1b\u0085dogs\u2028" + " " * 100)
-    assert index.clusters().themes[1].name == "cats and dogs"
+    index.themes.recluster()
+    index.themes.rename(2, " cats\n and\0\x1b\u0085dogs\u2028" + " " * 100)
+    assert index.themes.current().themes[1].name == "cats and dogs"
     with pytest.raises(UsageError, match=r"81 letters is too long.*80"):
-        index.rename_theme(2, "x" * 81)
-    assert index.clusters().themes[1].name == "cats and dogs"
+        index.themes.rename(2, "x" * 81)
+    assert index.themes.current().themes[1].name == "cats and dogs"
 
 
 def test_themes_are_counted(index):
-    assert index.count_themes() == 0
-    index.recluster()
-    assert index.count_themes() == 3
-    index.recluster(2)
-    assert index.count_themes() == 2
-    index.remove([member.id for member in index.clusters().themes[0].images])
-    assert index.count_themes() == len(index.clusters().themes) == 1
+    assert index.themes.count() == 0
+    index.themes.recluster()
+    assert index.themes.count() == 3
+    index.themes.recluster(2)
+    assert index.themes.count() == 2
+    index.remove([member.id for member in index.themes.current().themes[0].images])
+    assert index.themes.count() == len(index.themes.current().themes) == 1
 
 
 @pytest.mark.parametrize("nothing", ["", " \n\0", None])
 def test_a_name_is_taken_back(index, nothing):
-    index.recluster()
-    index.rename_theme(2, "cats")
-    index.rename_theme(2, nothing)
-    assert {theme.name for theme in index.clusters().themes} == {None}
+    index.themes.recluster()
+    index.themes.rename(2, "cats")
+    index.themes.rename(2, nothing)
+    assert {theme.name for theme in index.themes.current().themes} == {None}
 
 
 def test_a_name_that_is_no_text(index):
     """As the shell gives it in another encoding."""
-    index.recluster()
+    index.themes.recluster()
     with suppress(UsageError):
-        index.rename_theme(1, os.fsdecode(b"caf\xe9"))
-    name = next(theme for theme in index.clusters().themes if theme.id == 1).name
+        index.themes.rename(1, os.fsdecode(b"caf\xe9"))
+    name = next(theme for theme in index.themes.current().themes if theme.id == 1).name
     assert name is None or name.encode().startswith(b"caf")
 
 
 @pytest.mark.parametrize("theme", [0, -1, 4, 2**70])
 def test_only_a_theme_has_a_name(index, theme):
     with pytest.raises(NotIndexedError, match=f"theme {theme} "):
-        index.rename_theme(theme, "none")
-    index.recluster()
+        index.themes.rename(theme, "none")
+    index.themes.recluster()
     with pytest.raises(NotIndexedError, match=f"theme {theme} "):
-        index.rename_theme(theme, "none")
+        index.themes.rename(theme, "none")
 
 
 # Placing
 
 
 def test_what_comes_is_placed_at_once(index, tmp_path):
-    index.recluster()
+    index.themes.recluster()
     ids = sorted_into(index)
     with opened(tmp_path) as other:
         for adder, theme in (index, 0), (other, 1), (other, 2):
@@ -290,7 +285,7 @@ def test_what_comes_is_placed_at_once(index, tmp_path):
             for asked in index, other:
                 assert sorted_into(asked) == ids
                 is_sound(asked)
-    drift = index.clusters().drift
+    drift = index.themes.current().drift
     assert (drift.images, drift.placed, drift.removed) == (36, 18, 0)
     assert drift.growth == 0.5
     assert drift.far_share == drift.far / 18
@@ -298,8 +293,8 @@ def test_what_comes_is_placed_at_once(index, tmp_path):
 
 def nearest(index: ImageIndex, path: str) -> tuple[int, float]:
     """Where a picture belongs, computed from what the run recorded."""
-    _, vectors = index._store.vectors([file.image for file in index._store.files_at([path])])
-    fitted, themes, centroids = index._runs.projection(index.runs()[0].id)
+    _, vectors = index._store.embeddings.of([file.image for file in index._store.images.files_at([path])])
+    fitted, themes, centroids = index.themes._runs.projection(index.themes.runs()[0].id)
     distances = 1 - (space.themes(vectors, fitted) @ centroids.T)[0]
     return int(themes[distances.argmin()]), float(distances.min())
 
@@ -307,12 +302,12 @@ def nearest(index: ImageIndex, path: str) -> tuple[int, float]:
 def test_another_process_places_by_the_newest_run(index, tmp_path):
     with opened(tmp_path) as other:
         for number, k in enumerate((3, 5, 2), 20):
-            index.recluster(k)
+            index.themes.recluster(k)
             other.add([added := pictures(tmp_path / "photos", number % 3, [number])[0]])
             is_sound(index)
             at = {
                 image.path: (theme.id, image.distance)
-                for theme in index.clusters().themes
+                for theme in index.themes.current().themes
                 for image in theme.images
                 if image.silhouette is None
             }
@@ -324,8 +319,8 @@ def test_another_process_places_by_the_newest_run(index, tmp_path):
 
 def test_the_run_places_as_adding_does(index):
     """The nearest centroid, in the projection of the run."""
-    index.recluster(6)
-    for theme in index.clusters().themes:
+    index.themes.recluster(6)
+    for theme in index.themes.current().themes:
         for image in theme.images:
             own, distance = nearest(index, image.path)
             assert own == theme.id
@@ -333,76 +328,76 @@ def test_the_run_places_as_adding_does(index):
 
 
 def test_without_a_run_nothing_is_placed(index):
-    found = index.clusters()
+    found = index.themes.current()
     assert (found.run, found.themes, found.drift) == (None, (), None)
-    assert index.runs() == []
+    assert index.themes.runs() == []
     assert index.check() == []
     assert sql(index.folder.parent, "SELECT count(*) FROM placements") == [(0,)]
 
 
 def test_what_is_removed_leaves_its_theme(index, tmp_path):
-    index.recluster()
+    index.themes.recluster()
     index.add(pictures(tmp_path / "photos", 0, range(12, 15)))
     index.remove(sorted((tmp_path / "photos").glob("0-*"))[10:14])
-    drift = index.clusters().drift
+    drift = index.themes.current().drift
     assert (drift.images, drift.placed, drift.removed) == (36, 1, 2)
     is_sound(index)
     index.remove([tmp_path / "photos"])
-    found = index.clusters()
+    found = index.themes.current()
     assert found.themes == ()
     assert (found.drift.placed, found.drift.removed, found.drift.growth, found.drift.far_share) == (0, 36, 0, 0)
     assert index.check() == []
     with pytest.raises(NotIndexedError, match="empty"):
-        index.recluster()
-    assert len(index.runs()) == 1
+        index.themes.recluster()
+    assert len(index.themes.runs()) == 1
     index.add([tmp_path / "photos"])
     assert sorted_into(index).keys() == {0, 1, 2}
 
 
 def test_a_picture_that_changes_is_placed_anew(index, tmp_path):
-    index.recluster()
+    index.themes.recluster()
     ids = sorted_into(index)
     path = pictures(tmp_path / "other", 2, [99])[0]
     shutil.copy(path, tmp_path / "photos" / "0-000.png")
     index.sync()
     index.add([tmp_path / "photos"])
-    theme = {image.path: theme.id for theme in index.clusters().themes for image in theme.images}
+    theme = {image.path: theme.id for theme in index.themes.current().themes for image in theme.images}
     assert theme[str(tmp_path / "photos" / "0-000.png")] == ids[2]
-    drift = index.clusters().drift
+    drift = index.themes.current().drift
     assert (drift.placed, drift.removed) == (1, 1)
 
 
 def test_copies_are_one_image(index, tmp_path):
-    index.recluster()
+    index.themes.recluster()
     shutil.copy(tmp_path / "photos" / "0-000.png", tmp_path / "photos" / "0-again.png")
     index.add([tmp_path / "photos"])
-    drift = index.clusters().drift
+    drift = index.themes.current().drift
     assert (drift.placed, drift.removed) == (0, 0)
     is_sound(index)
 
 
 def test_an_image_that_is_read_again_stays_of_the_run(index, tmp_path):
     """As when an older index is brought its local features."""
-    index.recluster()
-    before = index.clusters()
+    index.themes.recluster()
+    before = index.themes.current()
     sql(tmp_path, "DELETE FROM features")
     index.add([tmp_path / "photos"])
-    assert index.clusters() == before
+    assert index.themes.current() == before
     assert index.check() == []
 
 
 def test_far_ones_are_counted(index, tmp_path):
-    run = index.recluster()
+    run = index.themes.recluster()
     index.add(pictures(tmp_path / "photos", 0, range(12, 32)))
-    near = index.clusters().drift
+    near = index.themes.current().drift
     assert near.placed == 20
     index.add(pictures(tmp_path / "photos", 5, range(10)))
-    drift = index.clusters().drift
+    drift = index.themes.current().drift
     assert (drift.placed, drift.far) == (30, near.far + 10)
     assert drift.far_share == drift.far / 30
     strangers = [
         image.distance
-        for theme in index.clusters().themes
+        for theme in index.themes.current().themes
         for image in theme.images
         if Path(image.path).name.startswith("5-")
     ]
@@ -410,7 +405,7 @@ def test_far_ones_are_counted(index, tmp_path):
 
 
 def test_an_image_without_a_theme_is_noticed_and_mended(index, tmp_path):
-    index.recluster()
+    index.themes.recluster()
     ids = sorted_into(index)
     sql(tmp_path, "DELETE FROM placements WHERE image IN (3, 20)")
     (problem,) = index.check()
@@ -420,7 +415,7 @@ def test_an_image_without_a_theme_is_noticed_and_mended(index, tmp_path):
     is_sound(index)
     sql(tmp_path, "DELETE FROM placements")
     assert "36 images" in index.check()[0]
-    index.recluster()
+    index.themes.recluster()
     assert sorted_into(index).keys() == {0, 1, 2}
     is_sound(index)
 
@@ -436,77 +431,77 @@ def age(folder: Path, **past: float) -> None:
 
 
 def test_due_before_any_run(index):
-    assert "first" in index.due()
-    index.recluster()
-    assert index.due() is None
+    assert "first" in index.themes.due()
+    index.themes.recluster()
+    assert index.themes.due() is None
 
 
 def test_due_by_schedule_when_something_changed(index, tmp_path):
-    index.recluster()
+    index.themes.recluster()
     age(tmp_path, days=8)
-    assert index.due("7d") is None  # nothing came
+    assert index.themes.due("7d") is None  # nothing came
     (added,) = pictures(tmp_path / "photos", 0, [12])
     index.add([added])
-    assert "7d" in index.due("7d")
-    assert "7d" in index.due()
-    assert "* * * * *" in index.due("* * * * *")
-    assert index.due("9d") is None
+    assert "7d" in index.themes.due("7d")
+    assert "7d" in index.themes.due()
+    assert "* * * * *" in index.themes.due("* * * * *")
+    assert index.themes.due("9d") is None
     index.remove([added])
-    assert index.due("7d") is None
+    assert index.themes.due("7d") is None
     index.remove([tmp_path / "photos" / "0-000.png"])
-    assert "7d" in index.due("7d")
-    index.recluster()
-    assert index.due("7d") is None
+    assert "7d" in index.themes.due("7d")
+    index.themes.recluster()
+    assert index.themes.due("7d") is None
     index.add([added])
-    assert index.due("7d") is None
+    assert index.themes.due("7d") is None
 
 
 def test_due_by_drift(index, tmp_path):
     for theme in range(3):
         index.add(pictures(tmp_path / "photos", theme, range(12, 40)))
-    index.recluster()
+    index.themes.recluster()
     far = pictures(tmp_path / "photos", 6, range(ENOUGH))
     index.add(far[: ENOUGH - 1])
-    assert index.clusters().drift.far == ENOUGH - 1
-    assert index.due("9w") is None  # too few to tell
+    assert index.themes.current().drift.far == ENOUGH - 1
+    assert index.themes.due("9w") is None  # too few to tell
     index.add(far)
-    assert f"{ENOUGH} of the {ENOUGH} images" in index.due("9w")
-    index.recluster()
-    assert index.due("9w") is None
+    assert f"{ENOUGH} of the {ENOUGH} images" in index.themes.due("9w")
+    index.themes.recluster()
+    assert index.themes.due("9w") is None
     index.add(pictures(tmp_path / "photos", 6, range(ENOUGH, 2 * ENOUGH)))
     index.add(pictures(tmp_path / "photos", 0, range(40, 60)))
-    assert index.due("9w") is None  # many, but near
-    assert index.clusters().drift.placed == 2 * ENOUGH
+    assert index.themes.due("9w") is None  # many, but near
+    assert index.themes.current().drift.placed == 2 * ENOUGH
 
 
 def test_due_by_growth(index, tmp_path):
-    index.recluster()
+    index.themes.recluster()
     added = [path for theme in range(3) for path in pictures(tmp_path / "photos", theme, range(12, 18))]
     index.add(added[:17])
-    assert index.due() is None
+    assert index.themes.due() is None
     index.add(added)
-    assert "18 images came" in index.due()
+    assert "18 images came" in index.themes.due()
 
 
 def test_due_of_an_empty_index(tmp_path):
     """There is nothing to cluster, so it would only fail."""
     with opened(tmp_path) as index:
-        assert index.due() is None
+        assert index.themes.due() is None
         index.add(pictures(tmp_path / "photos", 0, range(4)))
-        index.recluster()
+        index.themes.recluster()
         index.remove([tmp_path / "photos"])
         age(tmp_path, days=30)
-        assert index.due() is None
+        assert index.themes.due() is None
 
 
 def test_due_refuses_what_is_no_schedule(index, tmp_path):
     for _ in range(2):
         with pytest.raises(UsageError, match='"soon"'):
-            index.due("soon")
-        index.recluster()
+            index.themes.due("soon")
+        index.themes.recluster()
     index.add(pictures(tmp_path / "photos", 0, [50]))
     with pytest.raises(UsageError, match='"soon"'):
-        index.due("soon")
+        index.themes.due("soon")
 
 
 # Bad input
@@ -516,17 +511,17 @@ def test_an_empty_index_says_so(tmp_path):
     with opened(tmp_path) as index:
         for clusters in None, 1:
             with pytest.raises(NotIndexedError, match="empty") as error:
-                index.recluster(clusters)
+                index.themes.recluster(clusters)
             assert "\n" not in str(error.value)
-        assert index.clusters().run is None
-        assert index.runs() == []
+        assert index.themes.current().run is None
+        assert index.themes.runs() == []
 
 
 @pytest.mark.parametrize("clusters", [0, -1, 37, 2**70])
 def test_a_number_of_clusters_that_cannot_be(index, clusters):
     with pytest.raises(UsageError, match=f"{clusters}.* 1 to 36"):
-        index.recluster(clusters)
-    assert index.runs() == []
+        index.themes.recluster(clusters)
+    assert index.themes.runs() == []
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
@@ -534,11 +529,11 @@ def test_very_few_images(tmp_path, count):
     with opened(tmp_path) as index:
         index.add([write_picture(tmp_path / "photos" / f"{seed}.png", seed) for seed in range(count)])
         for clusters in None, 1, count:
-            run = index.recluster(clusters)
+            run = index.themes.recluster(clusters)
             assert run.k == clusters or (clusters is None and 1 <= run.k <= count)
             is_sound(index)
         with pytest.raises(UsageError):
-            index.recluster(count + 1)
+            index.themes.recluster(count + 1)
         index.add([write_picture(tmp_path / "photos" / "more.png", 77)])
         is_sound(index)
 
@@ -550,13 +545,13 @@ def test_pictures_of_one_colour(tmp_path, greys):
     """Their embeddings differ in length only."""
     with opened(tmp_path) as index:
         index.add([paint(tmp_path / "photos" / f"{grey}.png", np.full(16, grey)) for grey in greys])
-        run = index.recluster()
+        run = index.themes.recluster()
         assert run.images == len(greys)
         assert abs(run.silhouette) <= 1
-        assert index.recluster(len(greys)).k <= len(greys)
-        assert sum(len(theme.images) for theme in index.clusters().themes) == len(greys)
+        assert index.themes.recluster(len(greys)).k <= len(greys)
+        assert sum(len(theme.images) for theme in index.themes.current().themes) == len(greys)
         index.add([write_picture(tmp_path / "photos" / "more.png", 3)])
-        assert index.clusters().drift.placed == 1
+        assert index.themes.current().drift.placed == 1
 
 
 def test_identical_pictures_in_other_bytes(tmp_path):
@@ -566,14 +561,14 @@ def test_identical_pictures_in_other_bytes(tmp_path):
             path = paint(tmp_path / "photos" / f"{number:02}.png", tiles)
             path.write_bytes(path.read_bytes() + b"%d" % number)
         index.add([tmp_path / "photos"])
-        run = index.recluster()
+        run = index.themes.recluster()
         assert (run.images, run.k, run.silhouette, run.elbow) == (30, 1, 0, None)
         is_sound(index)
-        assert index.recluster(9).k == 1
+        assert index.themes.recluster(9).k == 1
         path = paint(tmp_path / "photos" / "more.png", tiles)
         path.write_bytes(path.read_bytes() + b"more")
         index.add([path])
-        drift = index.clusters().drift
+        drift = index.themes.current().drift
         assert (drift.placed, drift.far) == (1, 0)
 
 
@@ -590,7 +585,7 @@ def test_embeddings_of_any_length(tmp_path, monkeypatch, scale):
     with ImageIndex(tmp_path / "index", embedder=Scaled()) as index:
         for theme in range(3):
             index.add(pictures(tmp_path / "photos", theme, range(8)))
-        index.recluster()
+        index.themes.recluster()
         assert sorted_into(index).keys() == {0, 1, 2}
         is_sound(index)
 
@@ -599,7 +594,7 @@ def test_one_picture_unlike_all_others(tmp_path):
     with opened(tmp_path) as index:
         index.add(pictures(tmp_path / "photos", 0, range(30)))
         index.add([paint(tmp_path / "photos" / "7-odd.png", [0, 255] * 8)])
-        index.recluster()
+        index.themes.recluster()
         is_sound(index)
 
 
@@ -612,36 +607,36 @@ def test_two_at_once(index, tmp_path):
     def again(*_: int) -> None:
         for one in index, other:
             with pytest.raises(BusyError, match="nother recluster") as error:
-                one.recluster()
+                one.themes.recluster()
             refused.append(str(error.value))
-        assert other.clusters().run is None
+        assert other.themes.current().run is None
 
     with opened(tmp_path) as other:
-        run = index.recluster(progress=again)
+        run = index.themes.recluster(progress=again)
         assert len(refused) >= 20
-        assert other.runs() == [run]
-        assert other.recluster().id == 2
+        assert other.themes.runs() == [run]
+        assert other.themes.recluster().id == 2
 
 
 def test_a_run_that_fails_changes_nothing(index):
-    index.recluster()
-    before = index.clusters()
+    index.themes.recluster()
+    before = index.themes.current()
 
     def fail(done: int, of: int) -> None:
         if done == of:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        index.recluster(2, progress=fail)
-    assert index.clusters() == before
-    assert index.recluster(2).k == 2
+        index.themes.recluster(2, progress=fail)
+    assert index.themes.current() == before
+    assert index.themes.recluster(2).k == 2
 
 
 def test_a_run_that_fails_at_its_end_is_forgotten_whole(index, tmp_path, monkeypatch):
     """What was learnt of it while it was published, too: another process' run gets its number."""
-    index.recluster(2)
-    before = index.clusters().themes
-    whole = Themes.place
+    index.themes.recluster(2)
+    before = index.themes.current().themes
+    whole = Placement.place
 
     def place(self, *arguments: Any) -> None:
         whole(self, *arguments)
@@ -650,50 +645,50 @@ def test_a_run_that_fails_at_its_end_is_forgotten_whole(index, tmp_path, monkeyp
     def come(done: int, of: int) -> None:
         if done == of:
             index.add(pictures(tmp_path / "photos", 5, range(3)))
-            monkeypatch.setattr(Themes, "place", place)
+            monkeypatch.setattr(Placement, "place", place)
 
     with pytest.raises(ImgindexError, match="full"):
-        index.recluster(8, progress=come)
-    monkeypatch.setattr(Themes, "place", whole)
-    assert {theme.id for theme in index.clusters().themes} == {theme.id for theme in before}
-    assert len(index.runs()) == 1
+        index.themes.recluster(8, progress=come)
+    monkeypatch.setattr(Placement, "place", whole)
+    assert {theme.id for theme in index.themes.current().themes} == {theme.id for theme in before}
+    assert len(index.themes.runs()) == 1
     is_sound(index)
     with opened(tmp_path) as other:
-        assert other.recluster(2).id == 2
+        assert other.themes.recluster(2).id == 2
     index.add(pictures(tmp_path / "photos", 0, range(40, 43)))
     is_sound(index)
-    for image in (image for theme in index.clusters().themes for image in theme.images):
+    for image in (image for theme in index.themes.current().themes for image in theme.images):
         assert abs(nearest(index, image.path)[1] - image.distance) < 1e-5
 
 
 def test_what_comes_and_goes_while_a_run_is_made(index, tmp_path):
-    index.recluster()
+    index.themes.recluster()
 
     def change(done: int, _: int) -> None:
         if done == 2:
             other.add(pictures(tmp_path / "photos", 0, range(20, 30)))
             other.remove(sorted((tmp_path / "photos").glob("1-*"))[:4])
-            other.rename_theme(1, "named meanwhile")
+            other.themes.rename(1, "named meanwhile")
 
     with opened(tmp_path) as other:
-        run = index.recluster(5, progress=change)
+        run = index.themes.recluster(5, progress=change)
     assert run.images == 36
-    for theme in index.clusters().themes:
+    for theme in index.themes.current().themes:
         for image in theme.images:
             own, distance = nearest(index, image.path)
             assert own == theme.id
             assert abs(distance - image.distance) < 1e-5
-    drift = index.clusters().drift
+    drift = index.themes.current().drift
     assert (drift.images, drift.placed, drift.removed) == (36, 10, 4)
-    assert {theme.id: theme.name for theme in index.clusters().themes}[1] == "named meanwhile"
+    assert {theme.id: theme.name for theme in index.themes.current().themes}[1] == "named meanwhile"
     assert index.check() == []
-    assert index.recluster().images == 42
+    assert index.themes.recluster().images == 42
     is_sound(index)
 
 
-@pytest.mark.parametrize("when", ["image_ids", "matrix", "placed", "state"])
+@pytest.mark.parametrize("when", ["ids", "matrix", "placed", "state"])
 def test_all_that_there_is_goes_while_a_run_is_made(index, tmp_path, monkeypatch, when):
-    owner = index._runs if when == "placed" else index._store
+    owner = index.themes._runs if when == "placed" else index._store.embeddings
     whole = getattr(owner, when)
 
     def then(*arguments: Any) -> Any:
@@ -705,8 +700,8 @@ def test_all_that_there_is_goes_while_a_run_is_made(index, tmp_path, monkeypatch
 
     monkeypatch.setattr(owner, when, then)
     with suppress(NotIndexedError):  # a run of what was there is as good
-        index.recluster()
-    assert index.clusters().themes == ()
+        index.themes.recluster()
+    assert index.themes.current().themes == ()
     assert index.check() == []
 
 
@@ -723,10 +718,10 @@ def test_an_index_from_before_there_were_themes(tmp_path):
     database.close()
     with opened(tmp_path / "old") as old:
         assert old.check() == []
-        assert old.clusters().run is None
-        assert "first" in old.due()
+        assert old.themes.current().run is None
+        assert "first" in old.themes.due()
         old.add(pictures(tmp_path / "photos", 1, [60]))
-        assert old.recluster().k == 3
+        assert old.themes.recluster().k == 3
         assert sorted_into(old).keys() == {0, 1, 2}
         is_sound(old)
 
@@ -751,34 +746,36 @@ def test_after_any_history(tmp_path_factory, steps):
     with opened(root) as index:
         index.add(pictures(root / "photos", 0, range(2)))
         for step, *arguments in steps:
-            current = {theme.id for theme in index.clusters().themes}
+            current = {theme.id for theme in index.themes.current().themes}
             if step == "add":
                 kind, start, count = arguments
                 index.add(pictures(root / "photos", kind, range(start, start + count)))
-                assert {theme.id for theme in index.clusters().themes} <= used
+                assert {theme.id for theme in index.themes.current().themes} <= used
             elif step == "remove":
                 kind, start, count = arguments
                 paths = [str(root / "photos" / f"{kind}-{number:03}.png") for number in range(start, start + count)]
-                index.remove([file.path for file in index._store.files_at(paths)])
-            elif step == "recluster" and len(index._store.image_ids()):
+                index.remove([file.path for file in index._store.images.files_at(paths)])
+            elif step == "recluster" and len(index._store.embeddings.ids()):
                 clusters = arguments[0] and min(arguments[0], index.counts().images)
-                placed = index._runs.placed()
-                run = index.recluster(clusters)
+                placed = index.themes._runs.placed()
+                run = index.themes.recluster(clusters)
                 assert run.k == clusters or clusters is None
-                now = {theme.id for theme in index.clusters().themes}
+                now = {theme.id for theme in index.themes.current().themes}
                 assert now - current <= {*run.lineage.new}
                 assert {*run.lineage.new} == now - current
                 assert not {*run.lineage.new} & used
                 assert run.lineage.stayed + run.lineage.moved == len(placed)
-                assert run.lineage.stayed == sum(index._runs.placed()[image] == at for image, at in placed.items())
+                assert run.lineage.stayed == sum(
+                    index.themes._runs.placed()[image] == at for image, at in placed.items()
+                )
                 used |= now
             elif step == "name" and current:
                 theme = sorted(current)[arguments[0] % len(current)]
-                index.rename_theme(theme, arguments[1])
+                index.themes.rename(theme, arguments[1])
                 names[theme] = arguments[1] or None
-            if index.runs():
+            if index.themes.runs():
                 is_sound(index)
-            assert all(theme.name == names.get(theme.id) for theme in index.clusters().themes)
+            assert all(theme.name == names.get(theme.id) for theme in index.themes.current().themes)
     shutil.rmtree(root)
 
 
@@ -828,8 +825,8 @@ def is_old_or_whole(folder: Path, before: dict[str, list[Any]]) -> bool:
 
 def test_killed_at_any_moment(reclusterers, index, tmp_path):
     dice = random.Random(int(os.environ.get("CRASH_SEED", "1")))
-    statements, run = 30, index.recluster()
-    index.rename_theme(1, "one")
+    statements, run = 30, index.themes.recluster()
+    index.themes.rename(1, "one")
     index.add(pictures(tmp_path / "photos", 0, range(12, 20)))
     candidates = len(run.curve)
     kills: Counter[str] = Counter()
@@ -852,12 +849,12 @@ def test_killed_at_any_moment(reclusterers, index, tmp_path):
         assert new or not job.told("run")
         is_sound(index)
         if dice.random() < 0.3:
-            run = index.recluster(k)
+            run = index.themes.recluster(k)
             assert run.k == k
-            assert run.id == len(index.runs())
+            assert run.id == len(index.themes.runs())
             is_sound(index)
     print(f"{dict(kills)} kills, {published} runs published, {statements} statements")
-    assert {theme.name for theme in index.clusters().themes} <= {"one", None}
+    assert {theme.name for theme in index.themes.current().themes} <= {"one", None}
 
 
 def test_runs_beside_adders(reclusterers, tmp_path):
@@ -878,7 +875,7 @@ def test_runs_beside_adders(reclusterers, tmp_path):
     with opened(tmp_path) as index:
         is_sound(index)
         ids = [int(line) for job in work[:2] for line in job.told("run")]
-        assert sorted(ids) == [run.id for run in reversed(index.runs())]
+        assert sorted(ids) == [run.id for run in reversed(index.themes.runs())]
         assert len({*ids}) == len(ids) > 2
-        assert index.recluster().images == 70
+        assert index.themes.recluster().images == 70
         assert sorted_into(index).keys() == {0, 1, 2, 3}

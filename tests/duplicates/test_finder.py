@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imgindex import ImageIndex, NotIndexedError, UsageError
-from imgindex.duplicates.finder import NEAREST
+from imgindex.duplicates.candidates import NEAREST
 from imgindex.migrations import migrations
 from tests.conftest import FakeEmbedder, write_picture
 
@@ -53,7 +53,7 @@ def album(tmp_path_factory) -> Path:
 
 
 def groups(index: ImageIndex) -> set[frozenset[str]]:
-    return {frozenset(Path(file.path).name for file in group.files) for group in index.duplicates().groups}
+    return {frozenset(Path(file.path).name for file in group.files) for group in index.duplicates.find().groups}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_any_order_of_adds_and_removes_gives_the_groups_of_a_fresh_index(album, 
             left = left[size:]
             if data.draw(st.booleans()):
                 gone = data.draw(st.lists(st.sampled_from(paths), max_size=6, unique=True))
-                known = [path for path in gone if index._store.files_at([str(path)])]
+                known = [path for path in gone if index._store.images.files_at([str(path)])]
                 index.remove(known)
                 left += known
         assert groups(index) == expected
@@ -96,12 +96,14 @@ def test_lists_hold_each_images_nearest(album, tmp_path):
         for path in paths:
             index.add([path])
         index.remove(paths[5:9])
-        ids, vectors = index._store.vectors(index._store.image_ids().tolist())
+        ids, vectors = index._store.embeddings.of(index._store.embeddings.ids().tolist())
         unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         cosines = unit @ unit.T
         np.fill_diagonal(cosines, -2)
         assert len(ids) > NEAREST + 5
-        for image, row, near in zip(ids.tolist(), cosines, index._evidence.nearest(ids.tolist()).values(), strict=True):
+        for image, row, near in zip(
+            ids.tolist(), cosines, index.duplicates._matches.nearest(ids.tolist()).values(), strict=True
+        ):
             last = np.sort(row)[-NEAREST]
             assert len(near) == NEAREST, image
             assert all(row[ids == other] >= last - 1e-5 for other, _ in near)
@@ -110,18 +112,18 @@ def test_lists_hold_each_images_nearest(album, tmp_path):
 def test_a_group_keeps_its_id_while_it_lives(album, tmp_path):
     with ImageIndex(tmp_path / "index", embedder=Embedder()) as index:
         index.add([album / "rocket-plain.png", album / "rocket-small.png"])
-        (first,) = index.duplicates().groups
+        (first,) = index.duplicates.find().groups
         index.add([album])
-        again = next(g for g in index.duplicates().groups if any("rocket" in file.path for file in g.files))
+        again = next(g for g in index.duplicates.find().groups if any("rocket" in file.path for file in g.files))
         assert again.id == first.id
         assert len(again.files) == 4
         index.remove([album / "rocket-plain.png", album / "rocket-small.png"])
-        assert first.id in {group.id for group in index.duplicates().groups}
+        assert first.id in {group.id for group in index.duplicates.find().groups}
         index.remove([album / "rocket-crop.png"])
-        ids = {group.id for group in index.duplicates().groups}
+        ids = {group.id for group in index.duplicates.find().groups}
         assert first.id not in ids
         index.add([album])
-        new = {group.id for group in index.duplicates().groups} - ids
+        new = {group.id for group in index.duplicates.find().groups} - ids
         assert len(new) == 1
         assert new != {first.id}
 
@@ -130,32 +132,32 @@ def test_decisions_outlive_everything(album, tmp_path):
     one, two = album / "chelsea-plain.png", album / "chelsea-mirrored.png"
     with ImageIndex(tmp_path / "index", embedder=Embedder()) as index:
         index.add([album])
-        index.call_different([one, two])
-        index.keep([album / "rocket-small.png"])
+        index.duplicates.mark_different(one, [two], pairwise=True)
+        index.duplicates.prefer([album / "rocket-small.png"])
         for _ in range(2):
             apart = [group for group in groups(index) if {one.name, two.name} & group]
             assert not any({one.name, two.name} <= group for group in apart)
-            kept = next(g for g in index.duplicates().groups if any("rocket" in file.path for file in g.files))
+            kept = next(g for g in index.duplicates.find().groups if any("rocket" in file.path for file in g.files))
             assert kept.files[0].path.endswith("rocket-small.png")
             assert kept.why == "you chose it"
             assert index.check(full=True) == []
             index.remove([album])
             index.add([album])
-        index.call_different([two, one], forget=True)
-        index.keep([album / "rocket-small.png"], forget=True)
+        index.duplicates.mark_different(two, [one], pairwise=True, forget=True)
+        index.duplicates.prefer([album / "rocket-small.png"], forget=True)
         assert any({one.name, two.name} <= group for group in groups(index))
         with pytest.raises(UsageError, match="at least two"):
-            index.call_different([one])
+            index.duplicates.mark_different(one, [])
         with pytest.raises(UsageError, match="same bytes"):
-            index.call_different([album / "coffee-plain.png", album / "coffee-again.png"])
+            index.duplicates.mark_different(album / "coffee-plain.png", [album / "coffee-again.png"], pairwise=True)
         with pytest.raises(NotIndexedError):
-            index.call_different([one, tmp_path / "none.png"])
+            index.duplicates.mark_different(one, [tmp_path / "none.png"], pairwise=True)
         with pytest.raises(NotIndexedError):
-            index.keep([tmp_path / "none.png"])
+            index.duplicates.prefer([tmp_path / "none.png"])
 
 
 def rockets(index: ImageIndex):
-    return next(g for g in index.duplicates().groups if any("rocket" in file.path for file in g.files))
+    return next(g for g in index.duplicates.find().groups if any("rocket" in file.path for file in g.files))
 
 
 def test_a_later_choice_replaces_the_one_before_at_once(album, tmp_path, monkeypatch):
@@ -163,34 +165,34 @@ def test_a_later_choice_replaces_the_one_before_at_once(album, tmp_path, monkeyp
         index.add([album])
         paths = [file.path for file in rockets(index).files]
         for path in (paths[0], paths[-1], paths[1]):
-            index.keep([path], instead_of=paths)
-            assert index._evidence.keepers() == {path}
+            index.duplicates.prefer([path], instead_of=paths)
+            assert index.duplicates._matches.keepers() == {path}
             assert rockets(index).files[0].path == path
         with pytest.raises(NotIndexedError):
-            index.keep([tmp_path / "none.png"], instead_of=paths)
-        monkeypatch.setattr(index._evidence, "put_keepers", lambda _: 1 / 0)
+            index.duplicates.prefer([tmp_path / "none.png"], instead_of=paths)
+        monkeypatch.setattr(index.duplicates._matches, "put_keepers", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            index.keep([paths[0]], instead_of=paths)
-        assert index._evidence.keepers() == {paths[1]}
-        index.keep(paths, forget=True)
-        assert index._evidence.keepers() == set()
+            index.duplicates.prefer([paths[0]], instead_of=paths)
+        assert index.duplicates._matches.keepers() == {paths[1]}
+        index.duplicates.prefer(paths, forget=True)
+        assert index.duplicates._matches.keepers() == set()
 
 
 def test_one_image_is_set_apart_from_others_or_from_none(album, tmp_path):
     with ImageIndex(tmp_path / "index", embedder=Embedder()) as index:
         index.add([album])
         one, *others = (file.image for file in rockets(index).files)
-        index.call_different(others[:2])
-        index.set_apart(one, others)
-        told = {frozenset(pair) for pair in index._evidence.different()}
+        index.duplicates.mark_different(others[0], others[1:2])
+        index.duplicates.mark_different(one, others)
+        told = {frozenset(pair) for pair in index.duplicates._matches.different()}
         assert told == {frozenset(others[:2])} | {frozenset({one, other}) for other in others}
         with pytest.raises(NotIndexedError):
-            index.set_apart(one, [others[0], 99], forget=True)
+            index.duplicates.mark_different(one, [others[0], 99], forget=True)
         with pytest.raises(UsageError, match="at least two"):
-            index.set_apart(one, [])
-        assert {frozenset(pair) for pair in index._evidence.different()} == told
-        index.set_apart(one, others, forget=True)
-        assert {frozenset(pair) for pair in index._evidence.different()} == {frozenset(others[:2])}
+            index.duplicates.mark_different(one, [])
+        assert {frozenset(pair) for pair in index.duplicates._matches.different()} == told
+        index.duplicates.mark_different(one, others, forget=True)
+        assert {frozenset(pair) for pair in index.duplicates._matches.different()} == {frozenset(others[:2])}
 
 
 def test_no_original_is_needed(album, tmp_path, expected):
@@ -206,8 +208,8 @@ def test_no_original_is_needed(album, tmp_path, expected):
 def test_a_wrong_verdict_is_noticed_and_mended(album, tmp_path, expected):
     with ImageIndex(tmp_path / "index", embedder=Embedder()) as index:
         index.add([album])
-        index.prove()
-        index._evidence._write("UPDATE pairs SET kind = 'none' WHERE kind = 'copy'", [()])
+        index.duplicates.prove()
+        index._store.database.write("UPDATE pairs SET kind = 'none' WHERE kind = 'copy'", [()])
         assert len(index.check(full=True)) == 2
         assert index.check() == []
         index.repair(full=True)
@@ -224,31 +226,31 @@ def test_the_file_to_keep(album, tmp_path):
     shutil.copy(folder / "better.jpg", folder / "better (1).jpg")
     with ImageIndex(tmp_path / "index", embedder=Embedder()) as index:
         index.add([folder])
-        (group,) = index.duplicates().groups
+        (group,) = index.duplicates.find().groups
         names = [Path(file.path).name for file in group.files]
         assert set(names[:2]) == {"better.jpg", "better (1).jpg"}
         assert names[2:] == ["large.jpg", "half.png"]
-        (group,) = index.duplicates(keep=["path"]).groups
+        (group,) = index.duplicates.find(keep=["path"]).groups
         assert Path(group.files[-1].path).name == "better (1).jpg"
         with pytest.raises(UsageError, match="colour"):
-            index.duplicates(keep=["colour"])
+            index.duplicates.find(keep=["colour"])
 
 
 def test_the_report_tells_what_changed(album, tmp_path):
     with ImageIndex(tmp_path / "index", embedder=Embedder()) as index:
         index.add([album / "rocket-plain.png", album / "rocket-small.png", album / "noise0.png"])
-        first = index.report()
+        first = index.reports.make()
         assert (first.images, first.files, first.redundant, first.groups) == (3, 3, 1, 1)
         assert first.since_last is None
         assert [(Path(f.path), f.files, f.redundant) for f in first.folders] == [(album, 3, 1)]
         index.add([album])
-        second = index.report()
+        second = index.reports.make()
         assert second.since_last is not None
         assert len(second.since_last.new) == 5
-        assert second.since_last.grown == (index.duplicates().groups[-1].id,) or len(second.since_last.grown) == 1
+        assert second.since_last.grown == (index.duplicates.find().groups[-1].id,) or len(second.since_last.grown) == 1
         assert second.since_last.gone == ()
         index.remove([album])
-        last = index.report()
+        last = index.reports.make()
         assert last.since_last is not None
         assert len(last.since_last.gone) == 6
         assert (last.percent, last.redundant) == (0, 0)
@@ -269,7 +271,7 @@ def test_an_index_from_before_there_were_features(album, tmp_path, expected):
     database.close()
 
     with ImageIndex(folder, embedder=Embedder()) as index:
-        assert "sync adds them" in index.check()[0]
+        assert "next sync adds them" in index.check()[0]
         assert {frozenset(group) for group in groups(index)} == {frozenset({"coffee-plain.png", "coffee-again.png"})}
         assert index.add([album]).unchanged == len(list(album.iterdir()))
         assert index.check(full=True) == []

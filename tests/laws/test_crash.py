@@ -1,17 +1,13 @@
 """Nothing that was added is lost: kill -9, Ctrl-C, full disks, damaged files, several programs at once."""
 
-import json
 import os
 import random
-import select
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,101 +17,16 @@ import pytest
 
 from imgindex import ImageIndex, ImgindexError, IndexFormatError, ModelMismatchError, StorageError
 from imgindex.search import projection as space
+from imgindex.search.faiss_file import FaissFile
 from imgindex.search.neighbours import Neighbours
 from imgindex.storage.database import sqlite3
-from imgindex.storage.images import Store
-from tests.conftest import FakeEmbedder, write_picture
+from imgindex.storage.storage import Storage
+from tests.conftest import write_picture
+from tests.support.embedders import FakeEmbedder
+from tests.support.processes import Adders, Job, fill
 
 KILLS = 100
 PICTURES = 320  # the compare space is fitted at 200 and at 300
-
-
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
-
-
-class Adders:
-    """Starts jobs of a script, tests/support/adder.py."""
-
-    SCRIPT = "adder.py"
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._jobs = 0
-        self._server = subprocess.Popen(
-            [sys.executable, str(SUPPORT / self.SCRIPT)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        )  # fmt: skip
-
-    def close(self) -> None:
-        self._server.communicate()
-
-    def order(self, **order: Any) -> int:
-        assert self._server.stdin
-        assert self._server.stdout
-        self._server.stdin.write(json.dumps(order, default=str) + "\n")
-        self._server.stdin.flush()
-        return int(self._server.stdout.readline())
-
-    def start(self, job: str, **arguments: Any) -> "Job":
-        self._jobs += 1
-        return Job(self, self._folder / f"job{self._jobs}", job, arguments)
-
-    def run(self, *arguments: Any, **options: Any) -> "Job":
-        """A command line, run to its end."""
-        job = self.start("command", arguments=list(map(str, arguments)), **options)
-        job.wait()
-        return job
-
-
-class Job:
-    """A child at work: what it said so far, and how it ended."""
-
-    def __init__(self, adders: Adders, stem: Path, job: str, arguments: dict[str, Any]) -> None:
-        out, self._err = stem.with_suffix(".out"), stem.with_suffix(".err")
-        os.mkfifo(out)
-        self._adders = adders
-        self._pipe = os.open(out, os.O_RDONLY | os.O_NONBLOCK)
-        self._text = b""
-        self.pid = adders.order(job=job, out=out, err=self._err, **arguments)
-
-    @property
-    def lines(self) -> list[str]:
-        return os.fsdecode(self._text).splitlines()
-
-    @property
-    def errors(self) -> str:
-        return self._err.read_text()
-
-    def told(self, word: str) -> list[str]:
-        return [line.removeprefix(word + " ") for line in self.lines if line.split(" ", 1)[0] == word]
-
-    def listen(self, until: Callable[[], bool] = lambda: False, seconds: float = 120.0) -> bool:
-        """Read what the child says; False when it ended, or the time is over, before `until`."""
-        poll, end = select.poll(), time.monotonic() + seconds
-        poll.register(self._pipe, select.POLLIN)
-        while not until():
-            events = poll.poll(max(0, end - time.monotonic()) * 1000)
-            if not events:
-                return False
-            if events[0][1] & select.POLLIN:
-                self._text += os.read(self._pipe, 1 << 16)
-            else:
-                return False
-        return True
-
-    def wait(self) -> int:
-        self.listen()
-        self.code = self._adders.order(wait=self.pid)
-        os.close(self._pipe)
-        return self.code
-
-
-@pytest.fixture(scope="module")
-def adders(tmp_path_factory) -> Iterator[Adders]:
-    adders = Adders(tmp_path_factory.mktemp("jobs"))
-    yield adders
-    adders.close()
 
 
 @pytest.fixture(scope="module")
@@ -139,19 +50,19 @@ def verify(folder: Path, embeddings: dict[str, np.ndarray], acknowledged: set[st
     with ImageIndex(folder, embedder=FakeEmbedder()) as index:
         assert index.check() == []
         counts = index.counts()
-        assert index.duplicates().redundant == 0
+        assert index.duplicates.find().redundant == 0
         assert index.check(full=True) == []
-    store = Store(folder / "index.db")
-    files = store.files_below("/")
+    store = Storage.open(folder / "index.db")
+    files = store.images.files_below("/")
     assert acknowledged <= {file.path for file in files}
     assert len(files) == counts.files == counts.images
-    ids, vectors = store.vectors([file.image for file in files])
-    assert ids.tolist() == store.image_ids().tolist() == sorted(file.image for file in files)
+    ids, vectors = store.embeddings.of([file.image for file in files])
+    assert ids.tolist() == store.embeddings.ids().tolist() == sorted(file.image for file in files)
     rows = {int(image): vector for image, vector in zip(ids, vectors, strict=True)}
     for file in files:
         assert np.array_equal(rows[file.image], embeddings[file.path])
     for file, project in (("vectors.faiss", space.likeness), ("copies.faiss", space.copies)):
-        neighbours = Neighbours(store, folder / file, project)
+        neighbours = Neighbours(store, FaissFile(folder / file), project)
         if len(ids):
             found, likeness = neighbours.search(vectors, len(ids))
             assert found[:, 0].tolist() == ids.tolist()
@@ -199,7 +110,7 @@ def test_kill_at_any_moment_loses_nothing(adders, pictures, tmp_path):
             held, before = verify(folder, embeddings, acknowledged), held
             assert held >= max([before, *map(int, job.told("done"))])
             assert killed or held == PICTURES
-        assert Store(folder / "index.db").state().fitted >= 200
+        assert Storage.open(folder / "index.db").embeddings.state().fitted >= 200
     print(f"{dict(kills)} kills, {partial} of them inside a save, {number} indexes")
     assert min(kills[word] for word in ("start", "commit", "save", "fit")) >= 5
     assert partial
@@ -321,10 +232,11 @@ def test_the_vector_file_of_another_index_is_not_taken(whole, pictures, tmp_path
 
 def test_a_vector_file_with_another_stamp_is_made_anew(whole):
     """As another version of imgindex may have written it."""
-    from imgindex.search.faiss_index import VectorIndex
-
     before = answers(whole)
-    VectorIndex.load(whole / "vectors.faiss")[0].save(whole / "vectors.faiss", {"version": 2})
+    file = FaissFile(whole / "vectors.faiss")
+    kept = file.load()
+    assert kept is not None
+    file.save(kept[0], {"version": 2})
     with ImageIndex(whole, embedder=FakeEmbedder()) as index:
         assert len(index.check()) == 1
     assert answers(whole) == before
@@ -378,7 +290,8 @@ def refuses(adders: Adders, folder: Path, error: type[ImgindexError], *words: st
     with pytest.raises(error) as raised:
         ImageIndex(folder, embedder=FakeEmbedder())
     job = adders.run("add", folder.parent, "--index", folder)
-    assert (job.code, job.errors) == (1, f"imgindex: {raised.value}\n")
+    said = " ".join(filter(None, (str(raised.value), raised.value.hint)))
+    assert (job.code, job.errors) == (1, f"imgindex: {said}\n")
     for word in words:
         assert word in job.errors
     assert {path: path.read_bytes() for path in folder.iterdir() if path in before} == before
@@ -441,7 +354,7 @@ def test_a_damaged_database_is_a_sentence(whole, pictures, seed):
     file.write_bytes(data)
     queries: list[Callable[[ImageIndex], Any]] = [
         lambda index: index.similar(7),
-        lambda index: index.duplicates(),
+        lambda index: index.duplicates.find(),
         lambda index: index.check(),
         lambda index: index.missing(),
         lambda index: index.remove([8]),
@@ -457,36 +370,6 @@ def test_a_damaged_database_is_a_sentence(whole, pictures, seed):
 
 
 # Full, read-only and forbidden disks
-
-
-@pytest.fixture
-def mounted(request, tmp_path) -> Iterator[Callable[..., Path]]:
-    """Mounts a tmpfs with options, again for others. Where that is forbidden, the test runs as root of a namespace."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-
-    def mount(*options: str) -> Path:
-        how = ["-o", ",".join(["remount", *options])] if os.path.ismount(folder) else ["-o", ",".join(options)]
-        subprocess.run(["mount", "-t", "tmpfs", *how, "tmpfs", str(folder)], check=True, capture_output=True)
-        return folder
-
-    try:
-        mount("size=1m")
-    except (OSError, subprocess.CalledProcessError) as error:
-        if "IMGINDEX_NAMESPACE" in os.environ:
-            pytest.fail(f"cannot mount: {error}")
-        inside = ["unshare", "--user", "--map-root-user", "--mount"]
-        if subprocess.run([*inside, "true"], check=False, capture_output=True).returncode:
-            pytest.skip("neither mount nor unshare is allowed here")
-        test = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", request.node.nodeid]
-        again = subprocess.run(
-            [*inside, *test], env=os.environ | {"IMGINDEX_NAMESPACE": "1"}, cwd=request.config.rootpath,
-            check=False, capture_output=True, text=True,
-        )  # fmt: skip
-        assert again.returncode == 0, again.stdout
-        pytest.skip("passed in a namespace of its own")
-    yield mount
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def one_sentence(job: Job, *words: str) -> None:
@@ -506,7 +389,7 @@ def test_a_full_disk_stops_in_a_sentence_and_goes_on_later(adders, pictures, mou
         index = disk / "index"
         job = adders.run("add", pictures, "--index", index)
         if job.code:
-            one_sentence(job, "free ", " room" if "is full" in job.errors else "No space left")
+            one_sentence(job, "free ", " space" if "is full" in job.errors else "No space left")
             failures.append(job.errors)
         mounted("size=8m")
         if (index / "index.db").exists():
@@ -517,13 +400,6 @@ def test_a_full_disk_stops_in_a_sentence_and_goes_on_later(adders, pictures, mou
         shutil.rmtree(index)
         mounted("size=4k")
     assert len(failures) >= 6
-
-
-def fill(disk: Path, leave: int) -> Path:
-    filler = disk / "filler"
-    status = os.statvfs(disk)
-    filler.write_bytes(bytes(max(0, status.f_bavail * status.f_bsize - leave)))
-    return filler
 
 
 def test_no_room_for_the_vector_file_only(adders, pictures, mounted):

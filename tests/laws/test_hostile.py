@@ -2,10 +2,8 @@
 
 import io
 import os
-import tarfile
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +15,9 @@ import pytest
 from imgindex import ImageIndex
 from imgindex.decoding.decoder import CPU_SECONDS, MEMORY, Decoder
 from imgindex.errors import UnreadablePictureError
-from tests.conftest import FakeEmbedder
+from tests.support.embedders import FakeEmbedder
+from tests.support.hostile import DATA, hostile
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 TICK = 0.02  # the kernel counts processor time in steps of 10 ms, user and system apart
 
 pytestmark = [
@@ -106,14 +104,6 @@ class Measured:
             thread.join()
         peaks = [peak for _, peak in seen] + [outcome.peak]
         return Outcome(outcome.reason, max([cpu - before for cpu, _ in seen] + [outcome.cpu]), max(peaks))
-
-
-def hostile() -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(DATA / "hostile.tar.gz") as archive:
-        for member in archive:
-            file = archive.extractfile(member) if member.isfile() else None
-            if file:
-                yield member.name, file.read()
 
 
 def test_every_hostile_file_is_decoded_or_refused_within_the_limits() -> None:

@@ -13,27 +13,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from imgindex import ImageIndex
-from imgindex.ingest import index_model as model
-from imgindex.storage.images import Store
+from imgindex.storage.storage import Storage
 from tests.conftest import FakeEmbedder, write_picture
-from tests.support.adder import InlineDecoder
+
+pytestmark = pytest.mark.usefixtures("inline")
 
 NAMES = st.sampled_from([f"{folder}{name}.png" for folder in ("", "sub/", "sub/deep/") for name in "abcdefg"])
 SEEDS = st.integers(0, 5)
 
 
-@pytest.fixture(autouse=True)
-def inline(monkeypatch) -> None:
-    """Starting decoders would take longer than all that is tested here."""
-    monkeypatch.setattr(model, "Decoder", InlineDecoder)
-
-
 def contents(folder: Path) -> tuple[dict[str, bytes], set[bytes]]:
     """The content of each recorded path, and all contents that have a vector."""
-    store = Store(folder / "index.db")
-    images = {int(image): store.image(int(image)) for image in store.image_ids()}
+    store = Storage.open(folder / "index.db")
+    images = {int(image): store.images.get(int(image)) for image in store.embeddings.ids()}
     hashes = {number: image.sha256 for number, image in images.items() if image}
-    files = {file.path: hashes[file.image] for file in store.files_below("/")}
+    files = {file.path: hashes[file.image] for file in store.images.files_below("/")}
     store.close()
     return files, set(hashes.values())
 
@@ -96,8 +90,8 @@ class Collection(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def forget(self, name: str) -> None:
-        store = Store(self.root / "index" / "index.db")
-        known = store.files_at([str(self.photos / name)])
+        store = Storage.open(self.root / "index" / "index.db")
+        known = store.images.files_at([str(self.photos / name)])
         store.close()
         if known:
             assert self.index.remove([self.photos / name]).removed == 1

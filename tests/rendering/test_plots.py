@@ -60,17 +60,17 @@ def test_plots_say_what_they_show(tmp_path):
     curve, silhouettes, sizes = plots(SOME, tmp_path / "new" / "folder")
     assert {
         "How many themes? 3 for 40 images",
-        "the elbow, from where it falls slowly: 2",
+        "the elbow, after which it falls slowly: 2",
         "chosen: 3",
         "the run, on all images: 0.27",
     } <= {*curve.lines}
     assert "standard error" in curve.text
     assert [line for line in silhouettes.lines if line.endswith(")")] == ["Boats (3)", "Theme 7 (2)", "Theme 9 (1)"]
     assert "mean: 0.27" in silhouettes.lines
-    assert "Left out: 1 image placed since the run" in silhouettes.text
-    assert {"Boats", "Theme 7", "4 (57.1%)", "2 (28.6%)", "placed since"} <= {*sizes.lines}
+    assert "Not shown: 1 image added since the run" in silhouettes.text
+    assert {"Boats", "Theme 7", "4 (57.1%)", "2 (28.6%)", "added since"} <= {*sizes.lines}
     assert "7 images in 3 themes" in sizes.text
-    assert "Left out" not in sizes.text
+    assert "Not shown" not in sizes.text
 
 
 def test_what_is_not_there_is_not_shown(tmp_path):
@@ -79,8 +79,8 @@ def test_what_is_not_there_is_not_shown(tmp_path):
     assert "no elbow" in curve.lines
     assert "the elbow" not in curve.text
     assert "standard error" not in curve.text
-    assert "Left out" not in silhouettes.text
-    assert "placed since" not in sizes.text
+    assert "Not shown" not in silhouettes.text
+    assert "added since" not in sizes.text
 
 
 def test_the_same_clusters_give_the_same_files(tmp_path):
@@ -99,7 +99,7 @@ def test_one_image(tmp_path):
     curve, silhouettes, sizes = plots(alone, tmp_path)
     assert "How many themes? 1 for 1 image" in curve.lines
     assert curve.lines.count("1") == 1  # of the axis of k
-    assert "There is one theme" in silhouettes.text
+    assert "there is only one theme" in silhouettes.text
     assert "1 (100.0%)" in sizes.lines
 
 
@@ -128,10 +128,10 @@ def test_large_collections_stay_readable_and_small(tmp_path):
     for plot in silhouettes, sizes:
         assert f"Theme {SHOWN - 1}" in plot.text
         assert f"Theme {SHOWN}" not in plot.text
-        assert f"Left out: 60 smaller themes, together {left} images." in plot.text
+        assert f"Not shown: 60 smaller themes with {left} images in all." in plot.text
         assert plot.bytes < 150_000
         assert 8 < plot.height < 20  # inches: a line of text for each theme
-    assert "64 images evenly spread" in silhouettes.text
+    assert "only 64 images are drawn, evenly spread" in silhouettes.text
 
 
 def test_names_of_any_letters(tmp_path):
@@ -149,7 +149,7 @@ def test_names_of_any_letters(tmp_path):
 
 
 def test_before_a_run(tmp_path):
-    with pytest.raises(UsageError, match=r"^there is no run yet; imgindex recluster makes one\.$"):
+    with pytest.raises(UsageError, match=r"^There is no run to plot yet; recluster first\.$"):
         write_plots(Clusters(None, (), None), tmp_path)
     assert not any(tmp_path.iterdir())
 

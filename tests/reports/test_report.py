@@ -6,16 +6,20 @@ import json
 import os
 import time
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 from rich.console import Console
 
-from imgindex.duplicates.records import Duplicates, Group, ImageFile, Pair
-from imgindex.rendering import exports
+from imgindex.duplicates.records import Duplicates, Group, Pair
+from imgindex.errors import FileGoneError
+from imgindex.records import ImageFile
+from imgindex.rendering import exports, tables
 from imgindex.rendering import html as pages
 from imgindex.rendering import text as report
+from imgindex.rendering.paths import printable
+from imgindex.rendering.sentences import LOOSE
 from imgindex.reports.records import FolderShare, Report, Since, ThemeShare
+from tests.support.html import Page, self_contained
 
 EVIL = os.fsdecode(b"/p/\xff\xe2\x80\xae<script>alert('1')</script>\n\r\x1b[31m,\"{{ 7*7 }}\xd7\xa9.jpg")
 CALIBRATION = "Never calibrated."
@@ -51,40 +55,8 @@ def terminal(text: object) -> str:
     return console.file.getvalue()
 
 
-class Page(HTMLParser):
-    """What a browser would see."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "img", "wbr"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]
-
-
 def page(pieces) -> Page:
-    html = "".join(pieces)
-    html.encode()
-    seen = Page(html)
-    assert not seen.open
-    assert {tag for tag, _ in seen.tags}.isdisjoint({"script", "link", "iframe"})
-    assert not any(str(source).startswith("http") for _, attributes in seen.tags for source in attributes.values())
-    return seen
+    return self_contained("".join(pieces))
 
 
 def test_json_of_duplicates():
@@ -127,7 +99,7 @@ def test_json_of_a_report():
 
 
 def test_csv_reads_back():
-    text = "".join(exports.duplicates_csv(SOME))
+    text = "".join(tables.duplicates_csv(SOME))
     text.encode()
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert [(row["group"], row["keep"]) for row in rows] == [
@@ -136,7 +108,7 @@ def test_csv_reads_back():
     assert rows[0]["weakest"] == "0.8765"
     assert rows[0]["loose"] == "yes"
     assert rows[5]["path"] == EVIL.replace("\udcff", "\\xff")
-    folders = list(csv.reader(io.StringIO("".join(exports.report_csv(REPORT)), newline="")))
+    folders = list(csv.reader(io.StringIO("".join(tables.report_csv(REPORT)), newline="")))
     assert folders[0] == ["folder", "files", "redundant", "percent"]
     assert folders[2] == ["/p", "7", "0", "0.0"]
 
@@ -144,10 +116,10 @@ def test_csv_reads_back():
 def test_text_of_duplicates():
     text = terminal(report.duplicates_text(SOME))
     assert "Group 3: 4 files, the same picture, weakest pair 88% (images 1 and 4)" in text
-    assert text.count(report.LOOSE) == 1
+    assert text.count(LOOSE) == 1
     assert "keep  300 x 200  1 kB  /p/1.jpg  (it has more pixels)" in text
     assert "Group 9: 2 files, the same bytes" in text
-    assert "4 of 420 files (1.0%) are copies of another one, in 2 groups." in text
+    assert "4 of 420 files (1.0%) are copies of another, in 2 groups." in text
     assert "1 pair is only alike: the same scene" in text
     assert text.endswith(CALIBRATION + "\n")
     assert "\x1b" not in text
@@ -158,7 +130,7 @@ def test_text_of_duplicates():
 def test_text_is_cut():
     many = duplicates(*(replace(NEAR, id=n) for n in range(31)))
     text = terminal(report.duplicates_text(many))
-    assert "and 21 more groups; --json, --csv or --html FILE shows all" in text
+    assert "and 21 more groups; use --json, --csv or --html FILE to see all" in text
     assert text.count("Group ") == report.LISTED
     large = duplicates(replace(EXACT, files=tuple(copy(7, f"/p/{n}") for n in range(15))))
     assert "and 5 more files" in terminal(report.duplicates_text(large))
@@ -169,15 +141,15 @@ def test_text_is_cut():
 @pytest.mark.parametrize(
     ("found", "sentence"),
     [
-        (duplicates(), "No copies: none of the 420 files shows the same picture as another one."),
-        (duplicates(files=0), "The index is empty; imgindex add FOLDER takes pictures in."),
-        (duplicates(EXACT, files=2), "1 of 2 files (50.0%) is a copy of another one, in 1 group."),
-        (duplicates(EXACT, files=20000), "1 of 20000 files (under 0.1%) is a copy of another one, in 1 group."),
+        (duplicates(), "No copies: none of the 420 files shows the same picture as another."),
+        (duplicates(files=0), "The index is empty; add some pictures first."),
+        (duplicates(EXACT, files=2), "1 of 2 files (50.0%) is a copy of another, in 1 group."),
+        (duplicates(EXACT, files=20000), "1 of 20000 files (under 0.1%) is a copy of another, in 1 group."),
     ],
 )
 def test_the_share_in_a_sentence(found, sentence):
     assert sentence in terminal(report.duplicates_text(found)).splitlines()
-    assert sentence in page(pages.duplicates_html(found, lambda _: None, {})).text
+    assert sentence in page(pages.duplicates_html(found, lambda _: b"jpeg", {})).text
     assert found.percent <= 100
 
 
@@ -196,9 +168,11 @@ def test_text_of_a_report():
 def test_page_of_duplicates():
     asked: list[int] = []
 
-    def thumbnail(copy: ImageFile) -> bytes | None:
-        asked.append(copy.image)
-        return None if copy.image == 4 else b"jpeg"
+    def thumbnail(image: int) -> bytes:
+        asked.append(image)
+        if image == 4:
+            raise FileGoneError("It is gone.")
+        return b"jpeg"
 
     seen = page(pages.duplicates_html(SOME, thumbnail, {11: copy(11, width=100, height=400)}))
     assert asked == [1, 2, 4, 7, 11]
@@ -206,11 +180,11 @@ def test_page_of_duplicates():
     assert all(picture["src"] == "data:image/jpeg;base64,anBlZw==" and picture["alt"] for picture in pictures)
     assert pictures[0]["style"] == "width: 100%; aspect-ratio: 300 / 200"
     assert pictures[-1]["style"] == "width: 25.0%; aspect-ratio: 100 / 400"
-    assert seen.text.count("The file is not there.") == 1
-    assert "Image 12 is not there." in seen.text
+    assert seen.text.count("The file is missing.") == 1
+    assert "Image 12 is no longer in the index." in seen.text
     assert "Keep: it has more pixels" in seen.text
-    assert seen.text.count(report.LOOSE) == 1
-    assert report.printable(EVIL) in seen.text
+    assert seen.text.count(LOOSE) == 1
+    assert printable(EVIL) in seen.text
     assert seen.text.index("/p/1.jpg") < seen.text.index("/p/2 copy.jpg") < seen.text.index("Only alike")
 
 
@@ -219,15 +193,16 @@ def test_page_shows_so_many_pictures(monkeypatch):
     monkeypatch.setattr(pages, "GROUP_PICTURED", 2)
     seen = page(pages.duplicates_html(replace(SOME, alike=SOME.alike * 2), lambda _: b"jpeg", {11: copy(11)}))
     assert len(seen.all("img")) == 2 + 1
-    assert seen.text.count("Only the first 1 have pictures; number without: 1.") == 2
-    for path in "/p/4.jpg", report.printable(EVIL):
+    for what in ("groups", "pairs"):
+        assert f"Only the first 1 are shown with pictures; {what} without: 1." in seen.text
+    for path in "/p/4.jpg", printable(EVIL):
         assert path in seen.text
 
 
 def test_page_comes_in_pieces():
     groups = [replace(NEAR, id=n) for n in range(100)]
     asked: list[int] = []
-    pieces = pages.duplicates_html(duplicates(*groups), lambda copy: asked.append(copy.image) or b"x" * 10_000, {})
+    pieces = pages.duplicates_html(duplicates(*groups), lambda image: asked.append(image) or b"x" * 10_000, {})
     next(pieces)
     assert len(asked) < 30
     assert max(map(len, pieces)) < 1_000_000
@@ -235,7 +210,7 @@ def test_page_comes_in_pieces():
 
 def test_page_of_a_report():
     seen = page(pages.report_html(REPORT))
-    assert report.printable(EVIL) in seen.text
+    assert printable(EVIL) in seen.text
     assert "2 groups new (3, 9)" in seen.text
     assert [meter["value"] for meter in seen.all("meter")] == ["66.67", "0.0", "0.94", "1.0"]
 
@@ -249,7 +224,7 @@ def test_large_collections_are_quick():
     folders = replace(REPORT, folders=tuple(FolderShare(f"/p/{n}", 20, 3) for n in range(5000)))
     for make in (
         lambda: json.dumps(exports.duplicates_json(many)),
-        lambda: "".join(exports.duplicates_csv(many)),
+        lambda: "".join(tables.duplicates_csv(many)),
         lambda: terminal(report.duplicates_text(many)),
         lambda: json.dumps(exports.report_json(folders)),
         lambda: terminal(report.report_text(folders)),

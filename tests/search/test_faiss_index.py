@@ -1,105 +1,84 @@
-"""VectorIndex: exact, approximate, saved."""
+"""FAISS: what an inverted file saves, and the file that keeps an index."""
+
+import fcntl
+from pathlib import Path
 
 import faiss
 import numpy as np
 import pytest
 
-from imgindex.search import faiss_index as vectors
-from imgindex.search.faiss_index import DamagedFileError, VectorIndex
+from imgindex.errors import StorageError
+from imgindex.search.faiss_file import FaissFile
+from imgindex.search.faiss_index import FaissIndex, Sizing
+from imgindex.search.vector_index import DamagedIndexError
+from tests.support.vectors import unit
 
 
-def unit(count: int, dimension: int = 16, seed: int = 0) -> np.ndarray:
-    rows = np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+def small(path: Path) -> FaissFile:
+    """A saved file of three vectors."""
+    file = FaissFile(path)
+    index = file.empty()
+    index.upsert(np.arange(3), unit(3, 4))
+    file.save(index, {"generation": 1})
+    return file
 
 
-@pytest.fixture(params=["exact", "approximate"])
-def filled(request, monkeypatch) -> tuple[VectorIndex, np.ndarray, np.ndarray]:
-    if request.param == "approximate":
-        monkeypatch.setattr(vectors, "EXACT_UP_TO", 1000)
-        monkeypatch.setattr(vectors, "VISITED", 1)  # so that only the codes are approximate
-    ids, rows = np.arange(3000) * 7 + 3, unit(3000)
-    index = VectorIndex()
-    index.upsert(ids, rows)
-    return index, ids, rows
-
-
-def test_search_finds_the_nearest(filled):
-    index, ids, rows = filled
-    queries = unit(50, seed=1)
-    found, cosines = index.search(queries, 10)
-    truth = np.argsort(-queries @ rows.T, axis=1)[:, :10]
-    recall = np.mean([len({*a} & {*b}) / 10 for a, b in zip(found, ids[truth], strict=True)])
-    assert recall >= 0.99
-    assert np.all(np.diff(cosines, axis=1) <= 0)
-    assert np.allclose(cosines[:, 0], np.max(queries @ rows.T, axis=1), atol=0.002)
-
-
-def test_upsert_replaces_and_delete_forgets(filled):
-    index, ids, rows = filled
-    index.upsert(ids[:2], rows[:2][::-1])
-    assert len(index) == 3000
-    assert index.search(rows[:2], 1)[0].ravel().tolist() == ids[:2][::-1].tolist()
-    index.delete(np.array([ids[0], ids[5], 999_999]))
-    assert index.ids().tolist() == sorted({*ids.tolist()} - {ids[0], ids[5]})
-    assert ids[5] not in index.search(rows[5:6], 10)[0]
-
-
-def test_scan_gives_everything_back(filled):
-    index, ids, rows = filled
-    scanned = {int(one): row for part, vectors in index.scan() for one, row in zip(part, vectors, strict=True)}
-    assert sorted(scanned) == ids.tolist()
-    assert np.allclose(np.stack([scanned[int(one)] for one in ids]), rows, atol=0.002)
-
-
-def test_k_beyond_all_gives_all(filled):
-    index, ids, rows = filled
-    assert sorted(index.search(rows[:1], 10_000)[0][0]) == ids.tolist()
-
-
-def test_a_large_index_needs_less_memory(monkeypatch):
+def test_a_large_index_needs_less_memory():
     rows = unit(3000, 64)
-    exact, approximate = VectorIndex(), VectorIndex()
-    exact.upsert(np.arange(3000), rows)
-    monkeypatch.setattr(vectors, "EXACT_UP_TO", 1000)
-    approximate.upsert(np.arange(3000), rows)
-    sizes = [len(faiss.serialize_index(index._index)) for index in (exact, approximate)]
+    exact, approximate = FaissIndex(), FaissIndex(Sizing(exact_up_to=1000))
+    for index in (exact, approximate):
+        index.upsert(np.arange(3000), rows)
+    sizes = [len(index.to_bytes()) for index in (exact, approximate)]
     assert sizes[1] < 0.6 * sizes[0]  # the lists' centres weigh more in so small a one
 
 
-def test_an_empty_index_answers(tmp_path):
-    index = VectorIndex()
-    index.delete(np.array([1]))
-    assert index.search(unit(2, 4), 3)[0].shape == (2, 0)
-    index.save(tmp_path / "v", {})
-    assert len(VectorIndex.load(tmp_path / "v")[0]) == 0
+def test_a_share_of_the_lists_finds_nearly_all():
+    rows = np.concatenate([unit(3000, 64)] * 2) + 0.3 * unit(6000, 64, seed=1)  # alike in pairs, as pictures are
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    index = FaissIndex(Sizing(exact_up_to=1000))
+    index.upsert(np.arange(6000), rows)
+    found, _ = index.search(rows[:3000], 2)
+    assert (found == np.arange(3000, 6000)[:, None]).any(axis=1).mean() >= 0.98
 
 
-def test_saved_and_loaded_is_the_same(filled, tmp_path):
-    index, ids, _ = filled
-    queries = unit(20, seed=2)
-    assert index.save(tmp_path / "v", {"generation": 7})
-    loaded, stamp = VectorIndex.load(tmp_path / "v")
-    assert stamp == {"generation": 7}
-    for ours, theirs in zip(index.search(queries, 5), loaded.search(queries, 5), strict=True):
-        assert np.array_equal(ours, theirs)
-    assert loaded.ids().tolist() == ids.tolist()
-    assert faiss.read_index(str(tmp_path / "v")).ntotal == 3000  # plain FAISS reads it, too
+def test_plain_faiss_reads_the_file(tmp_path):
+    small(tmp_path / "v")
+    assert faiss.read_index(str(tmp_path / "v")).ntotal == 3
     assert [path.name for path in tmp_path.iterdir()] == ["v"]
 
 
+def test_a_file_that_another_process_saves_is_left_to_it(tmp_path):
+    file = small(tmp_path / "v")
+    before = (tmp_path / "v").read_bytes()
+    with open(tmp_path / "v.part", "ab") as partial:
+        fcntl.flock(partial, fcntl.LOCK_EX)
+        file.save(file.empty(), {"generation": 2})
+        assert (tmp_path / "v").read_bytes() == before
+    file.save(file.empty(), {"generation": 2})
+    assert (tmp_path / "v").read_bytes() != before
+
+
+def test_a_file_that_cannot_be_written_is_said_in_a_sentence(tmp_path):
+    file = FaissFile(tmp_path / "away" / "v")
+    with pytest.raises(StorageError, match=r"v cannot be written .* every image is safe in the database"):
+        file.save(file.empty(), {})
+    (tmp_path / "v").mkdir()
+    with pytest.raises(StorageError, match="cannot be replaced"):
+        FaissFile(tmp_path / "v").discard()
+    with pytest.raises(DamagedIndexError):
+        FaissFile(tmp_path / "v").load()
+
+
 def test_every_flipped_bit_is_noticed(tmp_path):
-    index = VectorIndex()
-    index.upsert(np.arange(3), unit(3, 4))
-    index.save(tmp_path / "v", {"generation": 1})
+    file = small(tmp_path / "v")
     whole = (tmp_path / "v").read_bytes()
     for position in range(len(whole)):
         damaged = bytearray(whole)
         damaged[position] ^= 1 << position % 8
         (tmp_path / "v").write_bytes(damaged)
-        with pytest.raises(DamagedFileError):
-            VectorIndex.load(tmp_path / "v")
+        with pytest.raises(DamagedIndexError):
+            file.load()
     for length in range(len(whole)):
         (tmp_path / "v").write_bytes(whole[:length])
-        with pytest.raises(DamagedFileError):
-            VectorIndex.load(tmp_path / "v")
+        with pytest.raises(DamagedIndexError):
+            file.load()

@@ -7,21 +7,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from imgindex.server.app import create_app
-from imgindex.server.middleware import security as guard
-from tests.conftest import FakeEmbedder, write_picture
+from imgindex.server.middleware import security
+from tests.conftest import write_picture
+from tests.support.embedders import FakeEmbedder
+from tests.support.serving import app_of
 
 
 @pytest.fixture
 def app(tmp_path, photos):
-    app = create_app({"INDEX": tmp_path / "index", "EMBEDDER": FakeEmbedder()})
-    app.extensions["imgindex"].index.add([photos])
-    yield app
-    app.extensions["imgindex"].close()
-
-
-@pytest.fixture
-def client(app):
-    return app.test_client()
+    with app_of(tmp_path) as app:
+        app.extensions["imgindex"].index.add([photos])
+        yield app
 
 
 @pytest.fixture
@@ -115,8 +111,8 @@ class TestMetrics:
         app.extensions["imgindex.metrics"].synced()
         assert figures()["imgindex_last_sync_timestamp_seconds",] > 1.7e9
         assert seen["process_resident_memory_bytes",] > 0
-        app.extensions["imgindex"].index.recluster(2)
-        app.extensions["imgindex"].index.report()
+        app.extensions["imgindex"].index.themes.recluster(2)
+        app.extensions["imgindex"].index.reports.make()
         picture = write_picture(tmp_path / "new.png", 9)
         with picture.open("rb") as file:
             assert client.post("/api/v1/images", data={"file": file}).status_code == 201
@@ -141,4 +137,4 @@ class TestMetrics:
         answer = client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
         assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
         assert answer.text.endswith("# EOF\n")
-        assert answer.headers["X-Content-Type-Options"] == guard.HEADERS["X-Content-Type-Options"]
+        assert answer.headers["X-Content-Type-Options"] == security.HEADERS["X-Content-Type-Options"]

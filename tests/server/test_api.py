@@ -16,16 +16,10 @@ import pytest
 
 from imgindex import Original
 from imgindex.server import create_app
-from tests.conftest import FakeEmbedder, write_picture
+from tests.conftest import write_picture
+from tests.support.embedders import FakeEmbedder
 
 V1 = "/api/v1"
-
-
-@pytest.fixture
-def app(tmp_path):
-    app = create_app({"INDEX": tmp_path / "index", "EMBEDDER": FakeEmbedder()})
-    yield app
-    app.extensions["imgindex"].close()
 
 
 @pytest.fixture
@@ -147,7 +141,7 @@ def test_pages_of_images_show_each_once_the_newest_first(client):
 
 @pytest.mark.usefixtures("filled")
 def test_images_of_a_theme(client, index):
-    index.recluster(2)
+    index.themes.recluster(2)
     for cluster in client.get(f"{V1}/clusters").json["clusters"]:
         images = client.get(f"{V1}/images", query_string={"theme": cluster["id"]}).json["images"]
         assert {image["id"] for image in images} == {image["id"] for image in cluster["images"]}
@@ -266,13 +260,13 @@ def test_a_file_that_changed_is_not_served(client):
 
 
 def test_a_file_that_goes_away_meanwhile(client, index, filled, monkeypatch):
-    monkeypatch.setattr(index, "original", lambda _: Original(str(filled / "gone.png"), "image/png"))
+    monkeypatch.setattr(index.images, "original", lambda _: Original(str(filled / "gone.png"), "image/png"))
     assert "sync" in refused(client.get(f"{V1}/images/1/file"), 404)
 
 
 @pytest.mark.parametrize("kind", ["image/svg+xml", "text/html", "application/octet-stream"])
 def test_what_a_browser_could_run_is_served_as_bytes(client, index, filled, monkeypatch, kind):
-    monkeypatch.setattr(index, "original", lambda _: Original(str(filled / "0.png"), kind))
+    monkeypatch.setattr(index.images, "original", lambda _: Original(str(filled / "0.png"), kind))
     answer = client.get(f"{V1}/images/1/file")
     assert answer.mimetype == "application/octet-stream"
     assert answer.headers["Content-Disposition"] == "inline; filename=image-1.bin"
@@ -284,7 +278,7 @@ def test_a_thumbnail(client, index, tmp_path):
     answer = client.get(url)
     assert answer.mimetype == "image/jpeg"
     assert cv2.imdecode(np.frombuffer(answer.get_data(), np.uint8), cv2.IMREAD_COLOR).shape == (320, 320, 3)
-    assert answer.headers["ETag"] == f'"{index.entry(1).sha256.hex()}"'
+    assert answer.headers["ETag"] == f'"{index.images.get(1).sha256.hex()}"'
     known = client.get(url, headers={"If-None-Match": answer.headers["ETag"]})
     assert (known.status_code, known.get_data()) == (304, b"")
     assert known.headers["ETag"] == answer.headers["ETag"]
@@ -306,8 +300,8 @@ def test_similar_to_an_image_of_the_index(client, index):
     assert client.get(f"{V1}/images/1/similar?k=3&min=0.9").json["results"] == [
         hit for hit in answer["results"] if hit["similarity"] >= 0.9
     ]
-    index.recluster(2)
-    theme = index.clusters().themes[0]
+    index.themes.recluster(2)
+    theme = index.themes.current().themes[0]
     hits = client.get(f"{V1}/images/1/similar", query_string={"theme": theme.id}).json["results"]
     assert {hit["id"] for hit in hits} == {image.id for image in theme.images} - {1}
     refused(client.get(f"{V1}/images/1/similar?theme=77"), 404)
@@ -369,8 +363,8 @@ def test_a_run_in_the_background_and_its_themes(client):
 
 @pytest.mark.usefixtures("filled")
 def test_a_theme_page_by_page(client, index):
-    index.recluster(1)
-    (theme,) = index.clusters().themes
+    index.themes.recluster(1)
+    (theme,) = index.themes.current().themes
     seen, cursor = [], None
     while cursor or not seen:
         query = {"limit": 4, "cursor": cursor} if cursor else {"limit": 4}
@@ -385,17 +379,17 @@ def test_a_list_of_themes_shows_the_most_typical(client, index, tmp_path):
     for seed in range(30):
         write_picture(tmp_path / "photos" / f"{seed}.png", seed)
     index.add([tmp_path / "photos"])
-    index.recluster(1)
+    index.themes.recluster(1)
     (cluster,) = client.get(f"{V1}/clusters").json["clusters"]
-    (theme,) = index.clusters().themes
+    (theme,) = index.themes.current().themes
     assert cluster["size"] == 30
     assert [image["id"] for image in cluster["images"]] == [image.id for image in theme.images[:24]]
 
 
 @pytest.mark.usefixtures("filled")
 def test_renaming(client, index):
-    index.recluster(1)
-    url = f"{V1}/clusters/{index.clusters().themes[0].id}"
+    index.themes.recluster(1)
+    url = f"{V1}/clusters/{index.themes.current().themes[0].id}"
     before = client.get(url).headers["ETag"]
     assert client.patch(url, json={"name": "Cats \ud83d"}).json["name"] == "Cats ?"
     assert client.get(url, headers={"If-None-Match": before}).json["name"] == "Cats ?"
@@ -549,7 +543,7 @@ def test_report_as_json_csv_and_html(client, index):
     assert (html.mimetype, html.headers["Content-Disposition"].split(";")[0]) == ("text/html", "attachment")
     refused(client.get(f"{V1}/report?format=pdf"), 422)
     assert client.get(f"{V1}/report/history").json == {"reports": []}
-    kept = index.report()
+    kept = index.reports.make()
     assert client.get(f"{V1}/report/history").json == {
         "reports": [{"created": kept.created, "images": 6, "files": 7, "redundant": 2, "percent": 28.57}]
     }

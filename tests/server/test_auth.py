@@ -6,16 +6,14 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from apiflask import APIFlask
 from jinja2 import ChoiceLoader, DictLoader
 
 from imgindex import UsageError
 from imgindex.server import problems
-from imgindex.server.middleware import access_log as log
-from imgindex.server.middleware import auth as access
-from imgindex.server.middleware import security as guard
+from imgindex.server.middleware import access_log, auth, security
 from imgindex.server.middleware.tokens import add_token
-from imgindex.server.settings import Settings
+from imgindex.server.routing import open_to_all, reads_only
+from tests.support.serving import bare_app
 
 TOKEN = "correct-horse-battery-staple"
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -24,11 +22,8 @@ FORM = "application/x-www-form-urlencoded"
 
 def make_app(tmp_path, **settings):
     """The modules under test, around a few views."""
-    app = APIFlask("server", docs_path=None, spec_path=None)
+    app = bare_app(tmp_path, access_log, problems, security, auth, **settings)
     app.jinja_loader = ChoiceLoader([DictLoader({"base.html": "{% block main %}{% endblock %}"}), app.jinja_loader])
-    app.extensions["imgindex"] = SimpleNamespace(settings=Settings(tmp_path, **settings))
-    for module in (log, problems, guard, access):
-        module.register(app)
     for rule, methods in {
         "/": ["GET"],
         "/themes": ["GET", "POST"],
@@ -41,6 +36,9 @@ def make_app(tmp_path, **settings):
         "/metrics": ["GET"],
     }.items():
         app.add_url_rule(rule, rule, lambda **_: "done", methods=methods)
+    for rule in ("/health", "/ready"):
+        open_to_all(app.view_functions[rule])
+    reads_only(app.view_functions["/api/v1/similar"])
     return app
 
 
@@ -55,11 +53,6 @@ def tokens(tmp_path):
 @pytest.fixture
 def app(tmp_path, tokens):
     return make_app(tmp_path, tokens=tokens.file, token=TOKEN)
-
-
-@pytest.fixture
-def client(app):
-    return app.test_client()
 
 
 def bearer(token, **more):
@@ -83,13 +76,13 @@ class TestWithoutTokens:
         for address in ("192.168.1.7", "2001:db8::1", ""):
             answer = client.get("/health", environ_base={"REMOTE_ADDR": address})
             assert (answer.status_code, answer.json["detail"]) == (
-                403, "Only this machine may ask, as the server has no token."
+                403, "Only local requests are allowed because no token is set."
             )  # fmt: skip
         assert client.get("/", environ_base={"REMOTE_ADDR": "::1"}).status_code == 200
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "photos.lan", ""])
     def test_another_address_is_refused(self, tmp_path, host):
-        with pytest.raises(UsageError, match=r"give --token or --tokens FILE; imgindex token makes one\.$"):
+        with pytest.raises(UsageError, match=r"so the server needs a token; set one\.$"):
             make_app(tmp_path, host=host)
         make_app(tmp_path, host=host, token=TOKEN)
 
@@ -101,7 +94,7 @@ class TestWithoutTokens:
 
     @pytest.mark.parametrize("token", ["", "short", "fifteen-letters", "with a space in the middle", "pass\twort-" * 3])
     def test_a_poor_token_is_refused(self, tmp_path, token):
-        with pytest.raises(UsageError, match=r"^A token has 16 or more visible ASCII characters and no spaces"):
+        with pytest.raises(UsageError, match=r"use 16 or more visible ASCII characters"):
             make_app(tmp_path, token=token)
 
 
@@ -120,7 +113,7 @@ class TestBearer:
             ):  # fmt: skip
                 assert client.open(path, method=method, headers=bearer(token)).status_code == expected
         answer = client.post("/api/v1/images", headers=bearer(tokens.read))
-        assert answer.json["detail"] == "This token is for reading only."
+        assert answer.json["detail"] == "This token is read-only."
         assert answer.headers["WWW-Authenticate"] == 'Bearer error="insufficient_scope"'
 
     def test_nobody_in_without_a_token(self, client):
@@ -310,7 +303,7 @@ class TestSignIn:
         assert client.get("/themes").status_code == 401
 
     def test_only_so_many_are_remembered(self, app, client, monkeypatch):
-        monkeypatch.setattr(access, "SESSIONS", 3)
+        monkeypatch.setattr(auth, "SESSIONS", 3)
         first = app.test_client()
         sign_in(first)
         for _ in range(3):

@@ -10,12 +10,14 @@ import pytest
 
 from imgindex import UsageError
 from imgindex.server.app import create_app
-from imgindex.server.middleware import auth as access
-from imgindex.server.middleware import security as guard
+from imgindex.server.middleware import security
 from imgindex.server.middleware.tokens import add_token
 from imgindex.server.run import Server
-from tests.conftest import FakeEmbedder
+from tests.support.embedders import FakeEmbedder
+from tests.support.serving import app_of
 
+OPEN = ("/health", "/ready", "/login", "/logout", "/static/<path:filename>")
+READING = (("POST", "/api/v1/similar"), ("POST", "/search"))  # what a token for reading may send
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 
@@ -31,10 +33,10 @@ def writing(tmp_path):
 
 @pytest.fixture
 def app(tmp_path, photos):
-    app = guarded(tmp_path)
-    app.extensions["imgindex"].index.add([photos])
-    yield app
-    app.extensions["imgindex"].close()
+    add_token(tmp_path / "tokens", read_only=False)
+    with app_of(tmp_path, TOKENS=tmp_path / "tokens", PORT=0) as app:
+        app.extensions["imgindex"].index.add([photos])
+        yield app
 
 
 def guarded(folder):
@@ -55,7 +57,7 @@ def test_every_route_is_behind_the_door(app):
     client, seen = app.test_client(), 0
     for method, path, rule in routes(app):
         answer = client.open(path, method=method)
-        if rule in access.OPEN:
+        if rule in OPEN:
             assert answer.status_code != 401 or (method, path) == ("POST", "/login")
         else:
             assert answer.status_code == 401, (method, path)
@@ -65,16 +67,16 @@ def test_every_route_is_behind_the_door(app):
 
 def test_reading_changes_nothing(reading, app):
     client, index = app.test_client(), app.extensions["imgindex"].index
-    before = index.counts(), index.runs(), index.reports(), index.duplicates()
+    before = index.counts(), index.themes.runs(), index.reports.history(), index.duplicates.find()
     for method, path, rule in routes(app):
         answer = client.open(path, method=method, buffered=True, headers={"Authorization": f"Bearer {reading}"})
-        if rule in access.OPEN:
+        if rule in OPEN:
             continue
-        if method in guard.SAFE or (method, rule) in access.READING:
+        if method in security.SAFE or (method, rule) in READING:
             assert answer.status_code not in (401, 403), (method, path)
         else:
             assert answer.status_code == 403, (method, path)
-    assert (index.counts(), index.runs(), index.reports(), index.duplicates()) == before
+    assert (index.counts(), index.themes.runs(), index.reports.history(), index.duplicates.find()) == before
 
 
 def test_another_site_reaches_nothing(writing, app):
@@ -86,7 +88,7 @@ def test_another_site_reaches_nothing(writing, app):
                 method,
                 path,
             )
-        if method not in guard.SAFE:
+        if method not in security.SAFE:
             assert client.open(path, method=method, buffered=True, headers={"Origin": "null"}).status_code == 403
 
 
@@ -97,7 +99,7 @@ def test_every_answer_is_guarded(writing, app):
             path, method=method, buffered=True, headers={"Authorization": f"Bearer {writing}", **BROWSER}
         )
         assert answer.status_code < 500 or rule == "/ready", (method, path, answer.text)
-        for name in guard.HEADERS:
+        for name in security.HEADERS:
             assert answer.headers.get(name), (path, name)
         assert "X-Request-ID" in answer.headers
         if answer.mimetype == "text/html":
@@ -111,7 +113,7 @@ def test_the_pages_to_sign_in_and_of_problems(writing, app):
     assert 'name="token"' in page.text
     assert 'name="next" value="/"' in page.text
     wrong = client.post("/login", data={"token": "wrong"}, headers=BROWSER)
-    assert (wrong.status_code, "This token is not known here." in wrong.text) == (401, True)
+    assert (wrong.status_code, "This token is not valid." in wrong.text) == (401, True)
     assert client.post("/login", data={"token": writing}, headers=BROWSER).status_code == 303
     assert client.get("/", headers=BROWSER).status_code == 200
     answer = client.get("/nowhere", headers=BROWSER)

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browser import Embedder, browsing, chromium, serving, write_album
+from tests.support.browser import browsing, chromium, serving, write_album
+from tests.support.embedders import PageEmbedder
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="there is no Chromium; apt-get install chromium brings one")
 
@@ -57,7 +58,7 @@ def album(tmp_path_factory):
 @pytest.fixture
 def served(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    with serving({"INDEX": tmp_path / "index", "EMBEDDER": Embedder()}) as (address, service):
+    with serving({"INDEX": tmp_path / "index", "EMBEDDER": PageEmbedder()}) as (address, service):
         yield SimpleNamespace(address=address, service=service, index=service.index, folder=tmp_path)
 
 
@@ -110,12 +111,12 @@ def test_uploads_are_chosen_and_told_one_by_one(open_page, served, album):
     bad = served.folder / "bad.jpg"
     bad.write_bytes(b"no picture")
     page.set_input_files("#upload input", [*sorted(album.glob("coffee-*")), bad])
-    expect(page.locator("#uploading")).to_have_text("Done: 4 new, 1 not kept")
+    expect(page.locator("#uploading")).to_have_text("Done: 4 new, 1 not added")
     expect(page.locator("#files li").first).to_contain_text("not a picture")
     expect(page.locator("#files")).to_contain_text("a copy of image")
     expect(page.locator(".tile")).to_have_count(4)  # the wall follows
     expect(page.locator("#count-library")).to_have_text("4")
-    expect(page.locator("#status")).to_have_text("Uploads done: 4 new, 1 not kept.")
+    expect(page.locator("#status")).to_have_text("Upload finished: 4 new, 1 not added.")
     page.set_input_files("#upload input", album / "coffee-crop.png")
     expect(page.locator("#uploading")).to_have_text("Done: 1 already there")
     page.click("#dismiss")
@@ -133,7 +134,7 @@ def test_an_upload_is_dropped(open_page, served, album):
 
 
 def test_what_a_dropped_picture_is_like_and_narrowing_it(open_page, full, album):
-    full.index.recluster(2)
+    full.index.themes.recluster(2)
     page = open_page()
     other = full.folder / "other.png"
     other.write_bytes((album / "coffee-small.png").read_bytes() + b"\0")
@@ -168,7 +169,7 @@ def test_images_like_this(open_page):
     page = open_page()
     page.hover(".tile >> nth=0")
     page.click(".tile >> nth=0 >> .like")
-    expect(page.locator("h1")).to_have_text("Images like this")
+    expect(page.locator("h1")).to_have_text("Images similar to this")
     expect(page.locator(".hit")).to_have_count(7)
     page.focus("#min")
     page.keyboard.press("End")
@@ -194,12 +195,12 @@ def test_deciding_in_the_list(open_page):
     card.locator("li", has_text="coffee-small").get_by_role("button", name="Keep this one").click()
     expect(card.locator("li").first).to_contain_text("coffee-small")
     expect(card.locator("li").first).to_contain_text("you chose it")
-    card.get_by_role("button", name="Take the choice back").click()
+    card.get_by_role("button", name="Undo the choice").click()
     expect(card.locator("li").first).not_to_contain_text("coffee-small")
     card.locator("li", has_text="coffee-small").get_by_role("button", name="Not a duplicate").click()
     expect(card).not_to_contain_text("coffee-small")
-    page.get_by_role("button", name="Take it back").click()
-    expect(page.locator("main .notice")).to_contain_text("Taken back")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("main .notice")).to_contain_text("Undone")
     expect(card).to_contain_text("coffee-small")
 
 
@@ -216,7 +217,7 @@ def test_deciding_on_the_page_of_a_group(open_page, full):
 
 
 def test_two_pictures_are_laid_over_each_other(open_page, full):
-    full.index.keep([full.photos / "coffee-plain.png"])
+    full.index.duplicates.prefer([full.photos / "coffee-plain.png"])
     group = next(group for group in full.service.duplicates().groups if "coffee" in group.files[0].path)
     crop = next(file.image for file in group.files if "crop" in file.path)
     page = open_page(f"/duplicates/{group.id}?image={crop}")
@@ -279,17 +280,17 @@ def test_reclustering_is_watched_and_a_theme_is_named(open_page):
 
 def test_progress_is_polled(open_page, full, monkeypatch):
     go = threading.Event()
-    recluster = full.index.recluster
+    recluster = full.index.themes.recluster
 
     def slow(clusters, *, why, progress):
         progress(3, 12)
         go.wait(20)
         return recluster(clusters, why=why)
 
-    monkeypatch.setattr(full.index, "recluster", slow)
+    monkeypatch.setattr(full.index.themes, "recluster", slow)
     page = open_page("/themes")
     page.get_by_role("button", name="Sort into themes").click()
-    expect(page.locator("#job")).to_contain_text("3 of 12 numbers of themes tried")
+    expect(page.locator("#job")).to_contain_text("Tried 3 of 12 numbers of themes")
     assert page.locator("#job progress").get_attribute("value") == "3"
     page.goto("/themes")  # who comes later sees it, too
     expect(page.locator("#job")).to_contain_text("3 of 12")
@@ -300,8 +301,8 @@ def test_progress_is_polled(open_page, full, monkeypatch):
 @pytest.mark.usefixtures("full")
 def test_the_report_is_kept_and_downloaded(open_page):
     page = open_page("/report")
-    page.get_by_role("button", name="Keep this report").click()
-    expect(page.locator(".notice")).to_contain_text("The report is kept")
+    page.get_by_role("button", name="Save this report").click()
+    expect(page.locator(".notice")).to_contain_text("The report is saved")
     expect(page.locator(".plot circle")).to_have_count(2)
     with page.expect_download() as download:
         page.click("text=Download CSV")
@@ -336,9 +337,9 @@ def test_by_keyboard_alone(open_page):
 
 @pytest.mark.parametrize("width", [360, 800, 1600])
 def test_no_page_scrolls_sideways_or_jumps(open_page, full, width):
-    full.index.recluster(2)
-    full.index.report()
-    full.index.rename_theme(1, "A-very-long-name-" * 4)
+    full.index.themes.recluster(2)
+    full.index.reports.make()
+    full.index.themes.rename(1, "A-very-long-name-" * 4)
     page = open_page(viewport={"width": width, "height": 740}, has_touch=width < 500)
     for path in paths(full):
         page.goto(path, wait_until="networkidle")

@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -15,19 +14,13 @@ import numpy as np
 import pytest
 
 from imgindex import ImageIndex
-from tests.conftest import FakeEmbedder, write_picture
-from tests.laws.test_crash import Adders, fill, mounted  # noqa: F401
+from tests.conftest import write_picture
+from tests.support.embedders import FakeEmbedder
+from tests.support.processes import fill
 from tests.support.serving import get, post, served
 
 KILLS = 50
 ROUTES = ("images", "images/1", "images/1/similar", "images/1/thumbnail", "duplicates", "clusters", "report")
-
-
-@pytest.fixture(scope="module")
-def adders(tmp_path_factory) -> Iterator[Adders]:
-    adders = Adders(tmp_path_factory.mktemp("jobs"))
-    yield adders
-    adders.close()
 
 
 def noise(seed: int) -> bytes:
@@ -80,14 +73,14 @@ def whole(index: Path, acknowledged: dict[int, str]) -> None:
     """Nothing acknowledged is lost, and the folder of uploads holds what is recorded, no more and no less."""
     with ImageIndex(index, embedder=FakeEmbedder()) as opened:
         assert opened.check() == []
-        entries = opened.entries(limit=10_000)
+        entries = opened.images.list(limit=10_000)
         recorded = {path for entry in entries for path in entry.paths}
         for image, sha256 in acknowledged.items():
-            assert name(Path(opened.original(image).path).read_bytes()) == sha256
+            assert name(Path(opened.images.original(image).path).read_bytes()) == sha256
     assert {str(index / "uploads" / file) for file in os.listdir(index / "uploads")} == recorded
 
 
-def test_a_full_disk_refuses_uploads_in_a_sentence_and_takes_them_later(mounted):  # noqa: F811
+def test_a_full_disk_refuses_uploads_in_a_sentence_and_takes_them_later(mounted):
     disk = mounted("size=24m")
     pictures = [noise(seed) for seed in range(80)]
     acknowledged: dict[int, str] = {}
@@ -112,7 +105,7 @@ def test_a_full_disk_refuses_uploads_in_a_sentence_and_takes_them_later(mounted)
     whole(disk / "index", acknowledged)
 
 
-def test_no_room_for_a_large_upload_before_it_reaches_the_app(mounted, tmp_path, monkeypatch):  # noqa: F811
+def test_no_room_for_a_large_upload_before_it_reaches_the_app(mounted, tmp_path, monkeypatch):
     disk = mounted("size=100k")
     monkeypatch.setenv("TMPDIR", str(disk))
     pixels = np.random.default_rng(0).integers(0, 256, (700, 700, 3), np.uint8)
@@ -129,28 +122,28 @@ def test_no_room_for_a_large_upload_before_it_reaches_the_app(mounted, tmp_path,
         assert not list(disk.iterdir())
 
 
-def test_what_the_disk_refused_leaves_no_file(mounted):  # noqa: F811
+def test_what_the_disk_refused_leaves_no_file(mounted):
     """The file is written before the database is; it must go again when that finds no room."""
     disk = mounted("size=24m")
     with ImageIndex(disk / "index", embedder=FakeEmbedder()) as index:
-        first = index.receive(noise(0))
-        index.take([first], index.embed([first]))
+        first = index.uploads.decode(noise(0))
+        index.uploads.add([first], index.uploads.embed([first]))
         refused = 0
         for pages in range(1, 40):
             filler = fill(disk, pages << 12)
-            one = index.receive(noise(pages))
+            one = index.uploads.decode(noise(pages))
             try:
-                index.take([one], index.embed([one]))
+                index.uploads.add([one], index.uploads.embed([one]))
             except Exception as error:  # noqa: BLE001
                 assert str(error).endswith(".")  # noqa: PT017
                 refused += 1
             filler.unlink()
-            recorded = {Path(path).name for entry in index.entries(limit=100) for path in entry.paths}
+            recorded = {Path(path).name for entry in index.images.list(limit=100) for path in entry.paths}
             assert set(os.listdir(disk / "index" / "uploads")) == recorded
         assert refused >= 3
 
 
-def test_a_folder_that_is_read_only_for_a_while(mounted, tmp_path):  # noqa: F811
+def test_a_folder_that_is_read_only_for_a_while(mounted, tmp_path):
     one, two = tiles(tmp_path, 1, 2)
     disk = mounted("size=8m")
     (tmp_path / "index").mkdir()
@@ -192,7 +185,7 @@ def test_kill_9_while_pictures_are_kept(adders, tmp_path):
             with ImageIndex(index, embedder=FakeEmbedder()) as opened:
                 assert opened.check() == []
                 for sha256, image in acknowledged.items():
-                    assert name(Path(opened.original(image).path).read_bytes()) == sha256
+                    assert name(Path(opened.images.original(image).path).read_bytes()) == sha256
     for file in (index / "uploads").iterdir():
         if file.name.startswith("."):
             hidden += 1
@@ -201,7 +194,7 @@ def test_kill_9_while_pictures_are_kept(adders, tmp_path):
     assert hidden > 0
     with ImageIndex(index, embedder=FakeEmbedder()) as opened:
         assert not opened.sync().failed
-        opened.tidy()
+        opened.uploads.tidy()
         assert len(list((index / "uploads").glob(".*"))) == hidden  # another server may be writing them
         for file in (index / "uploads").glob(".*"):
             os.utime(file, (0, 0))

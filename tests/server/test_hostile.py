@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from imgindex import ImageIndex
-from tests.conftest import FakeEmbedder
-from tests.laws.test_hostile import DATA, hostile
+from tests.support.embedders import FakeEmbedder
+from tests.support.hostile import DATA, hostile
 from tests.support.serving import get, post, served
 
 EVERY = 10
@@ -56,7 +56,7 @@ def test_hostile_files_are_kept_or_refused_and_the_server_lives(tmp_path):
     assert counts["/api/v1/images"][201] > 50
     with ImageIndex(tmp_path / "index", embedder=FakeEmbedder()) as index:
         assert index.check() == []
-        kept = {Path(path).name for entry in index.entries(limit=10_000) for path in entry.paths}
+        kept = {Path(path).name for entry in index.images.list(limit=10_000) for path in entry.paths}
     assert {path.name for path in (tmp_path / "index" / "uploads").iterdir()} == kept
 
 

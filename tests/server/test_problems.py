@@ -3,10 +3,9 @@
 import json
 import logging
 from io import BytesIO
-from types import SimpleNamespace
 
 import pytest
-from apiflask import APIFlask, HTTPError, Schema, fields
+from apiflask import HTTPError, Schema, fields
 from apiflask.validators import Range
 from flask import abort, make_response, redirect, request
 from jinja2 import DictLoader
@@ -16,9 +15,9 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 import imgindex
 from imgindex.server import problems
-from imgindex.server.batcher import QueueFullError
-from imgindex.server.middleware import security as guard
-from imgindex.server.settings import Settings
+from imgindex.server.errors import OverloadedError
+from imgindex.server.middleware import security
+from tests.support.serving import bare_app
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
@@ -41,11 +40,8 @@ class Upload(Schema):
 
 @pytest.fixture
 def app(tmp_path):
-    app = APIFlask("server", docs_path=None, spec_path=None)
+    app = bare_app(tmp_path, problems, security, body=20_000, files=2)
     app.jinja_loader = DictLoader({"problem.html": "<h1>{{ status }} {{ title }}</h1>{{ detail }}"})
-    app.extensions["imgindex"] = SimpleNamespace(settings=Settings(tmp_path, body=20_000, files=2))
-    problems.register(app)
-    guard.register(app)
 
     @app.get("/api/v1/images/<int:image>")
     @app.input(Query, location="query")
@@ -72,11 +68,6 @@ def app(tmp_path):
         raise app.extensions["error"]
 
     return app
-
-
-@pytest.fixture
-def client(app):
-    return app.test_client()
 
 
 @pytest.fixture
@@ -125,7 +116,7 @@ def test_errors_of_the_library(failing, kind, status, caplog):
 
 
 def test_a_full_queue(failing):
-    answer = failing(QueueFullError(7))
+    answer = failing(OverloadedError(7, "Too many pictures are waiting"))
     check(answer, 503)
     assert answer.headers["Retry-After"] == "7"
 
@@ -138,7 +129,8 @@ def test_names_that_are_not_utf_8(failing):
 
 
 def test_anything_else_is_told_only_to_the_log(failing, caplog):
-    body = check(failing(ZeroDivisionError("secret /path")), 500, "The server failed at this; its log says why.")
+    sentence = "The server failed to handle this request; its log says why."
+    body = check(failing(ZeroDivisionError("secret /path")), 500, sentence)
     assert "secret" not in json.dumps(body)
     (record,) = caplog.records
     assert record.message == "'GET' '/api/v1/failing' failed."
@@ -172,7 +164,7 @@ def test_headers_of_http_stay(failing, client):
     check(answer, 416)
     assert answer.headers["Content-Range"] == "bytes */100"
     answer = client.delete("/api/v1/images/1")
-    check(answer, 405, "This address takes GET, HEAD, OPTIONS only.")
+    check(answer, 405, "This address only accepts GET, HEAD, OPTIONS.")
     assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
@@ -188,7 +180,7 @@ def test_what_is_no_error_stays(app):
 
 def test_nothing_of_the_inside_is_said(failing, app):
     app.debug = True
-    check(failing(BadRequestKeyError("secret")), 400, "The request is not as it should be.")
+    check(failing(BadRequestKeyError("secret")), 400, "The request is invalid.")
     check(failing(HTTPError(409, "It is busy.")), 409, "It is busy.")
 
 
@@ -222,7 +214,7 @@ def upload(client, *files, **fields):
 # werkzeug leaves the file that it was writing to the garbage collector
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_too_large(client):
-    large = "The request is larger than this server takes; send fewer or smaller files."
+    large = "The request is larger than this server allows; send fewer or smaller files."
     assert upload(client, b"x" * 10_000).json == {"files": 1}
     check(upload(client, b"x" * 20_000), 413, large)
     check(upload(client, *[b"x"] * 80), 413, large)
@@ -231,7 +223,7 @@ def test_too_large(client):
 
 
 def test_only_uploads_may_be_large(app, monkeypatch):
-    monkeypatch.setattr(guard, "PLAIN", 1_000)
+    monkeypatch.setattr(security, "PLAIN", 1_000)
     client = app.test_client()
     assert upload(client, b"x" * 10_000).json == {"files": 1}
     for kind in ("application/json", "application/x-www-form-urlencoded", "image/png", "multipart/form-data; x"):
@@ -244,7 +236,7 @@ class TestPage:
         answer = client.get("/nowhere", headers=BROWSER)
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
         assert (answer.status_code, answer.text) == (404, "<h1>404 Not Found</h1>There is nothing at this address.")
-        assert answer.headers["Content-Security-Policy"] == guard.POLICY
+        assert answer.headers["Content-Security-Policy"] == security.POLICY
 
     @pytest.mark.parametrize(
         "accept", ["*/*", "application/json", "", "image/*", "text/html;q=0.1, application/json", ";;,"]

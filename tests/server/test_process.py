@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from imgindex import ImageIndex
-from tests.conftest import FakeEmbedder, write_picture
+from tests.conftest import write_picture
+from tests.support.embedders import FakeEmbedder
 from tests.support.serving import get, post, served
 
 PROGRAM = Path(sys.executable).parent / "imgindex"
@@ -49,8 +50,8 @@ def test_it_starts_says_where_and_ends_when_asked(tmp_path, ending):
     [
         (["--host", "0.0.0.0"], "token"),
         (["--host", "no.such.host.invalid"], "no.such.host.invalid"),
-        (["--recluster", "often"], '"often" is no schedule'),
-        (["--sync", "0 0 0 0"], '"0 0 0 0" is no schedule'),
+        (["--recluster", "often"], '"often" is not a valid schedule'),
+        (["--sync", "0 0 0 0"], '"0 0 0 0" is not a valid schedule'),
         (["--token", "short"], "token"),
         (["--tokens", "nowhere.txt"], "nowhere.txt"),
     ],
@@ -69,7 +70,7 @@ def test_a_port_that_is_taken_is_named(tmp_path):
         command = [PROGRAM, "serve", "--port", str(port), "--index", tmp_path / "index"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert f"127.0.0.1:{port} cannot be served" in done.stderr
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -95,7 +96,7 @@ def test_what_was_acknowledged_is_there_after_kill_9(tmp_path):
                 uploader.join()
         with ImageIndex(tmp_path / "index", embedder=FakeEmbedder()) as index:
             assert index.check() == []
-            assert {image: index.entry(image).sha256.hex() for image in acknowledged} == acknowledged
+            assert {image: index.images.get(image).sha256.hex() for image in acknowledged} == acknowledged
     assert len(acknowledged) >= 96
 
 
@@ -125,7 +126,7 @@ def test_who_reads_does_not_wait_for_uploads(tmp_path):
     assert max(taken) < 0.8  # a batch takes a second
     assert {status for status, _ in answers} == {201, 503}
     busy = [problem["detail"] for status, problem in answers if status == 503]
-    assert set(busy) == {"Too many pictures come at once; send this again in 2 s."}
+    assert set(busy) == {"Too many uploads at once; try again in 2 s."}
 
 
 def test_what_is_no_http_is_answered_as_a_problem(tmp_path):
@@ -135,7 +136,7 @@ def test_what_is_no_http_is_answered_as_a_problem(tmp_path):
         assert server.stderr is not None
         port = int(server.stderr.readline().split(",")[0].rsplit(":", 1)[1])
         for request, status, method, path, words in (
-            (b"nonsense\r\n\r\n", 400, None, None, "no request"),
+            (b"nonsense\r\n\r\n", 400, None, None, "Malformed HTTP request"),
             (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 300_000 + b"\r\n\r\n", 431, None, None, "headers"),
             (
                 b"POST /api/v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n",
@@ -149,14 +150,14 @@ def test_what_is_no_http_is_answered_as_a_problem(tmp_path):
                 400,
                 "POST",
                 "/api/v1/images",
-                "no request",
+                "Malformed HTTP request",
             ),
             (
                 b"POST /api/v1/images HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
                 400,
                 "POST",
                 "/api/v1/images",
-                "no request",
+                "Malformed HTTP request",
             ),
             (
                 b"POST /a%C3%A4 HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: gzip\r\n\r\n",

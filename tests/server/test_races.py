@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,21 +20,15 @@ import pytest
 
 from imgindex import ImageIndex, StorageError
 from imgindex.server import scheduler as schedules
-from imgindex.server.batcher import Batches, QueueFullError
-from imgindex.server.cache import Snapshots
-from imgindex.server.scheduler import Schedule
+from imgindex.server.batcher import Batcher
+from imgindex.server.cache import Cache
+from imgindex.server.errors import OverloadedError
+from imgindex.server.scheduler import Scheduler
 from imgindex.server.service import Service
 from imgindex.server.settings import Settings
-from tests.conftest import FakeEmbedder, write_picture
-from tests.laws.test_crash import Adders
-from tests.support.serving import _ask, get, post, served
-
-
-@pytest.fixture(scope="module")
-def adders(tmp_path_factory) -> Iterator[Adders]:
-    adders = Adders(tmp_path_factory.mktemp("jobs"))
-    yield adders
-    adders.close()
+from tests.conftest import write_picture
+from tests.support.embedders import FakeEmbedder, GatedEmbedder
+from tests.support.serving import ask, get, post, served
 
 
 @pytest.fixture
@@ -59,7 +53,7 @@ def files(index: Path, *, synced: bool = False) -> tuple[set[str], set[str]]:
         if synced:
             assert opened.sync().failed == []
         assert opened.check(full=True) == []
-        recorded = {path for entry in opened.entries(limit=10_000) for path in entry.paths}
+        recorded = {path for entry in opened.images.list(limit=10_000) for path in entry.paths}
     own = str(index / "uploads")
     return {path for path in recorded if path.startswith(own)}, {f"{own}/{name}" for name in os.listdir(own)}
 
@@ -94,7 +88,7 @@ def test_an_upload_beside_removals_of_the_same_bytes_is_never_refused(tmp_path):
         def forget() -> None:
             while time.monotonic() < stop:
                 for image in json.loads(get(port, "/api/v1/images?limit=1")[1])["images"]:
-                    statuses["forget", _ask(port, "DELETE", f"/api/v1/images/{image['id']}")[0]] += 1
+                    statuses["forget", ask(port, "DELETE", f"/api/v1/images/{image['id']}")[0]] += 1
 
         together([upload, upload, upload, forget, forget])
         assert {status for who, status in statuses if who == "forget"} <= {204, 404, 429}
@@ -111,31 +105,31 @@ def test_an_upload_beside_removals_of_the_same_bytes_is_never_refused(tmp_path):
 def test_known_bytes_that_are_forgotten_before_the_answer_are_new_again(service, tmp_path, monkeypatch):
     (data,) = tiles(tmp_path, 1)
     (first,) = service.upload([data])
-    receive = service.index.receive
+    receive = service.index.uploads.decode
 
     def slow(data):
-        monkeypatch.setattr(service.index, "receive", receive)
+        monkeypatch.setattr(service.index.uploads, "decode", receive)
         received = receive(data)
         service.forget(first.image)
         return received
 
-    monkeypatch.setattr(service.index, "receive", slow)
+    monkeypatch.setattr(service.index.uploads, "decode", slow)
     (again,) = service.upload([data])
     assert again.new
     assert again.image != first.image
-    assert Path(service.index.original(again.image).path).read_bytes() == data
+    assert Path(service.index.images.original(again.image).path).read_bytes() == data
 
 
 def test_what_is_forgotten_before_the_answer_was_kept(service, tmp_path, monkeypatch):
     (data,) = tiles(tmp_path, 1)
-    entry = service.index.entry
+    entry = service.index.images.get
 
     def late(image):
-        monkeypatch.setattr(service.index, "entry", entry)
+        monkeypatch.setattr(service.index.images, "get", entry)
         service.forget(image)
         return entry(image)
 
-    monkeypatch.setattr(service.index, "entry", late)
+    monkeypatch.setattr(service.index.images, "get", late)
     (one, same) = service.upload([data, data])
     assert (one.image, one.new, one.near, same.new) == (1, True, (), False)
     assert not list((tmp_path / "index" / "uploads").iterdir())
@@ -144,29 +138,29 @@ def test_what_is_forgotten_before_the_answer_was_kept(service, tmp_path, monkeyp
 def test_a_removal_deletes_no_file_that_came_meanwhile(service, tmp_path, monkeypatch):
     (data,) = tiles(tmp_path, 1)
     (first,) = service.upload([data])
-    drop = service.index._drop
+    drop = service.index.uploads.drop
 
     def slow(paths):  # forgotten, not yet deleted
-        monkeypatch.setattr(service.index, "_drop", drop)
+        monkeypatch.setattr(service.index.uploads, "drop", drop)
         uploaded.extend(service.upload([data]))
         drop(paths)
 
     uploaded: list[object] = []
-    monkeypatch.setattr(service.index, "_drop", slow)
+    monkeypatch.setattr(service.index.uploads, "drop", slow)
     service.forget(first.image)
     assert uploaded[0].new
-    assert Path(service.index.original(uploaded[0].image).path).read_bytes() == data
+    assert Path(service.index.images.original(uploaded[0].image).path).read_bytes() == data
 
 
 def test_two_servers_that_keep_the_same_bytes_keep_one_file(service, tmp_path, embedder):
     """The slower one must not replace a file that is recorded: its time would be another."""
     (data,) = tiles(tmp_path, 1)
-    received = service.index.receive(data)
+    received = service.index.uploads.decode(data)
     with ImageIndex(tmp_path / "index", embedder=FakeEmbedder()) as other:
-        ((image, new),) = other.take([other.receive(data)], embedder.embed(received.decoded.pixels[None]))
+        ((image, new),) = other.uploads.add([other.uploads.decode(data)], embedder.embed(received.decoded.pixels[None]))
     assert new
-    assert service.index.take([received], service.index.embed([received])) == [(image, False)]
-    assert service.index.original(image).media_type == "image/png"
+    assert service.index.uploads.add([received], service.index.uploads.embed([received])) == [(image, False)]
+    assert service.index.images.original(image).media_type == "image/png"
     assert len(os.listdir(tmp_path / "index" / "uploads")) == 1
 
 
@@ -210,7 +204,7 @@ class Client:
             status, answer = post(self._port, f"/api/v1/{path}", self._chance.choice(self._pool))
         else:
             headers = {"Content-Type": "application/json"}
-            status, raw = _ask(self._port, kind, f"/api/v1/{path}", body, headers)
+            status, raw = ask(self._port, kind, f"/api/v1/{path}", body, headers)
             answer = json.loads(raw) if raw[:1] == b"{" else {}
         assert status < 500 or status == 503, (path, status, answer)
         self.statuses[path, status] += 1
@@ -228,7 +222,7 @@ def test_everything_at_once_is_answered(adders, tmp_path, beside):
         (photos / f"{seed}.jpg").write_bytes(picture(seed, 90))
     with ImageIndex(index, embedder=FakeEmbedder()) as opened:
         opened.add([photos])
-        opened.recluster(3)
+        opened.themes.recluster(3)
     quarantine = ["--to", "quarantine", "--quarantine", tmp_path / "quarantine"]
     commands = [
         ["sync"], ["recluster"], ["remove", photos / "1.png"], ["clean", *quarantine],
@@ -290,7 +284,7 @@ def test_it_ends_within_seconds_and_keeps_what_it_acknowledged(tmp_path):
         while len(acknowledged) < 12:
             time.sleep(0.01)
         body = json.dumps({}).encode()
-        assert _ask(port, "POST", "/api/v1/clusters/runs", body, {"Content-Type": "application/json"})[0] == 202
+        assert ask(port, "POST", "/api/v1/clusters/runs", body, {"Content-Type": "application/json"})[0] == 202
         begun = time.monotonic()
         server.send_signal(signal.SIGTERM)
         time.sleep(0.2)
@@ -302,35 +296,29 @@ def test_it_ends_within_seconds_and_keeps_what_it_acknowledged(tmp_path):
             assert not one.is_alive()
     with ImageIndex(tmp_path / "index", embedder=FakeEmbedder()) as index:
         assert index.check() == []
-        assert {image: index.entry(image).sha256.hex() for image in acknowledged} == acknowledged
+        assert {image: index.images.get(image).sha256.hex() for image in acknowledged} == acknowledged
 
 
 def test_what_waits_for_the_model_at_the_end_is_refused(tmp_path):
     """It could take minutes, and nobody was told that it is kept."""
-    gate = threading.Event()
-
-    class Gated(FakeEmbedder):
-        def embed(self, pixels):
-            gate.wait(10)
-            return super().embed(pixels)
-
-    with ImageIndex(tmp_path / "index", embedder=Gated()) as index:
-        queue = Batches(index)
-        at_the_model = queue.put([index.receive(data) for data in tiles(tmp_path, 1)], keep=True)
+    embedder = GatedEmbedder()
+    with ImageIndex(tmp_path / "index", embedder=embedder) as index:
+        queue = Batcher(index)
+        at_the_model = queue.put([index.uploads.decode(data) for data in tiles(tmp_path, 1)], keep=True)
         while queue._queue.qsize():
             time.sleep(0.01)
-        waiting = queue.put([index.receive(data) for data in tiles(tmp_path, 2, 3)], keep=True)
+        waiting = queue.put([index.uploads.decode(data) for data in tiles(tmp_path, 2, 3)], keep=True)
         closing = threading.Thread(target=queue.close)
         closing.start()
         while not queue._closed:
             time.sleep(0.01)
-        gate.set()
+        embedder.gate.set()
         closing.join(10)
         assert at_the_model[0].result(1).image == 1
         for one in waiting:
-            with pytest.raises(QueueFullError, match="being stopped; send this again in 10 s"):
+            with pytest.raises(OverloadedError, match="shutting down; try again in 10 s"):
                 one.result(1)
-        with pytest.raises(QueueFullError, match="being stopped"):
+        with pytest.raises(OverloadedError, match="shutting down"):
             queue.put([], keep=True)
         assert index.counts().images == 1
 
@@ -350,7 +338,7 @@ def test_a_walk_of_the_folders_ends_with_the_server(tmp_path, monkeypatch, caplo
     monkeypatch.setattr(service.index, "sync", endless)
     monkeypatch.setattr(schedules, "LOOK", 0.05)
     monkeypatch.setattr(schedules, "is_due", lambda *_: True)
-    schedule = Schedule(service)
+    schedule = Scheduler(service)
     schedule.start()
     assert walking.wait(10)
     ending = threading.Thread(target=schedule.close)
@@ -370,7 +358,7 @@ def test_a_crowd_shares_a_computation_though_the_index_changes_all_the_time():
         computed.append(time.monotonic())
         return computed[-1]
 
-    snapshots = Snapshots(lambda: next(changes))
+    snapshots = Cache(lambda: next(changes))
     asked = time.monotonic()
     got = together([lambda: snapshots.get("report", compute)] * 16)
     assert all(value >= asked for value in got)
@@ -387,7 +375,7 @@ def test_closing_an_index_ends_what_other_threads_ask_of_it(tmp_path):
 
         def ask(index=index) -> None:
             while True:
-                index.entries()
+                index.images.list()
 
         with ThreadPoolExecutor(4) as threads:
             asked = [

@@ -7,8 +7,8 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
-from imgindex.server import create_app
-from tests.conftest import FakeEmbedder, write_picture
+from tests.conftest import write_picture
+from tests.support.serving import app_of
 
 SETTINGS = {
     "seed": 1,
@@ -21,16 +21,15 @@ SETTINGS = {
 @pytest.fixture
 def app(tmp_path):
     """With copies and themes."""
-    app = create_app({"INDEX": tmp_path / "index", "EMBEDDER": FakeEmbedder()})
     for seed in range(6):
         for name in "ab"[: 1 + seed % 2]:
             write_picture(tmp_path / "photos" / f"{seed}{name}.png", seed)
-    index = app.extensions["imgindex"].index
-    index.add([tmp_path / "photos"])
-    index.recluster(2)
-    assert len(index.duplicates().groups) == 3
-    yield app
-    app.extensions["imgindex"].close()
+    with app_of(tmp_path) as app:
+        index = app.extensions["imgindex"].index
+        index.add([tmp_path / "photos"])
+        index.themes.recluster(2)
+        assert len(index.duplicates.find().groups) == 3
+        yield app
 
 
 def run(app) -> tuple[list[str], Counter]:

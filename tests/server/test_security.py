@@ -1,21 +1,15 @@
 """What is refused whoever asks, and what every answer carries."""
 
-from types import SimpleNamespace
-
 import pytest
-from apiflask import APIFlask
 from flask import Response
 
 from imgindex.server import problems
-from imgindex.server.middleware import security as guard
-from imgindex.server.settings import Settings
+from imgindex.server.middleware import security
+from tests.support.serving import bare_app
 
 
 def make_app(tmp_path, **settings):
-    app = APIFlask("server", docs_path=None, spec_path=None)
-    app.extensions["imgindex"] = SimpleNamespace(settings=Settings(tmp_path, **settings))
-    problems.register(app)
-    guard.register(app)
+    app = bare_app(tmp_path, problems, security, **settings)
     app.add_url_rule("/", "all", lambda: "done", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     app.add_url_rule("/own", "own", lambda: Response("own", headers={"Content-Security-Policy": "default-src 'self'"}))
     return app
@@ -133,7 +127,7 @@ class TestHeaders:
 
 class TestRate:
     def test_too_much_from_one_address(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(guard, "UNSAFE_RATE", "3 per minute")
+        monkeypatch.setattr(security, "UNSAFE_RATE", "3 per minute")
         client = make_app(tmp_path).test_client()
         assert [client.post("/").status_code for _ in range(4)] == [200, 200, 200, 429]
         answer = client.delete("/")
@@ -145,7 +139,7 @@ class TestRate:
         assert client.post("/", headers={"X-Forwarded-For": "10.0.0.1"}).status_code == 429
 
     def test_others_pages_do_not_use_it_up(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(guard, "UNSAFE_RATE", "3 per minute")
+        monkeypatch.setattr(security, "UNSAFE_RATE", "3 per minute")
         client = make_app(tmp_path).test_client()
         for _ in range(9):
             assert client.post("/", headers={"Origin": "null"}).status_code == 403

@@ -9,25 +9,12 @@ import pytest
 
 from imgindex import BusyError, ImageIndex, UnreadablePictureError, UsageError
 from imgindex.server import batcher as batches
-from imgindex.server.batcher import QueueFullError
-from imgindex.server.scheduler import Schedule
+from imgindex.server.errors import OverloadedError
+from imgindex.server.scheduler import Scheduler
 from imgindex.server.service import Service
 from imgindex.server.settings import Settings
-from tests.conftest import FakeEmbedder, write_picture
-
-
-class GatedEmbedder(FakeEmbedder):
-    """Waits until it may go on, and remembers its batches."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = threading.Event()
-        self.batches: list[int] = []
-
-    def embed(self, pixels):
-        self.gate.wait(10)
-        self.batches.append(len(pixels))
-        return super().embed(pixels)
+from tests.conftest import write_picture
+from tests.support.embedders import FakeEmbedder, GatedEmbedder
 
 
 @pytest.fixture
@@ -72,7 +59,7 @@ def test_uploads_of_many_requests_are_one_batch(tmp_path, gated):
     threads = [threading.Thread(target=service.upload, args=([data],)) for data in pictures(tmp_path, *range(8))]
     for thread in threads:
         thread.start()
-    wait(lambda: len(service.batches) == 8)
+    wait(lambda: len(service.batcher) == 8)
     gated.gate.set()
     for thread in threads:
         thread.join()
@@ -81,7 +68,7 @@ def test_uploads_of_many_requests_are_one_batch(tmp_path, gated):
     assert sum(gated.batches) == 8
     assert max(gated.batches) >= 7
     assert service.index.counts().images == 8
-    assert len(service.batches) == 0
+    assert len(service.batcher) == 0
     service.close()
 
 
@@ -90,11 +77,11 @@ def test_more_than_the_queue_holds_is_refused_whole(tmp_path, gated, monkeypatch
     service = serve(tmp_path, gated)
     thread = threading.Thread(target=service.upload, args=(pictures(tmp_path, 1, 2, 3),))
     thread.start()
-    wait(lambda: len(service.batches) == 3)
-    with pytest.raises(QueueFullError, match="send this again in 1 s") as full:
+    wait(lambda: len(service.batcher) == 3)
+    with pytest.raises(OverloadedError, match="try again in 1 s") as full:
         service.upload(pictures(tmp_path, 4, 5))
     assert full.value.retry_after == 1
-    assert len(service.batches) == 3
+    assert len(service.batcher) == 3
     gated.gate.set()
     thread.join()
     assert len(service.upload(pictures(tmp_path, 4, 5))) == 2
@@ -125,8 +112,8 @@ def test_a_query_is_not_kept(service, tmp_path):
 def test_answers_are_computed_once_for_a_version_of_the_index(service, tmp_path, monkeypatch):
     service.upload(pictures(tmp_path, 1, 2))
     computed: list[int] = []
-    duplicates = service.index.duplicates
-    monkeypatch.setattr(service.index, "duplicates", lambda: computed.append(1) or duplicates())
+    duplicates = service.index.duplicates.find
+    monkeypatch.setattr(service.index.duplicates, "find", lambda: computed.append(1) or duplicates())
     before = service.duplicates(), service.etag()
     assert len(computed) == 2  # the first time it writes down what it proves, which makes another version
     assert (service.duplicates() is before[0], service.etag()) == (True, before[1])
@@ -141,7 +128,7 @@ def test_a_thumbnail_is_made_once_and_goes_with_its_image(service, tmp_path, mon
     service.upload(pictures(tmp_path, 1))
     first = service.thumbnail(1)
     assert first[:3] == b"\xff\xd8\xff"
-    monkeypatch.setattr(service.index, "preview", lambda _: 1 / 0)
+    monkeypatch.setattr(service.index.images, "thumbnail", lambda _: 1 / 0)
     assert service.thumbnail(1) is first
     service.forget(1)
     with pytest.raises(Exception, match="no image 1"):
@@ -151,16 +138,16 @@ def test_a_thumbnail_is_made_once_and_goes_with_its_image(service, tmp_path, mon
 def test_a_run_is_watched_and_runs_alone(service, tmp_path, monkeypatch):
     service.upload(pictures(tmp_path, *range(12)))
     go_on = threading.Event()
-    recluster = service.index.recluster
+    recluster = service.index.themes.recluster
 
     def slow(clusters, *, why, progress):
         go_on.wait(10)
         return recluster(clusters, why=why, progress=progress)
 
-    monkeypatch.setattr(service.index, "recluster", slow)
+    monkeypatch.setattr(service.index.themes, "recluster", slow)
     job = service.jobs.start_recluster(3)
     assert (job.state, service.jobs.last()) == ("running", job)
-    with pytest.raises(BusyError, match="A recluster is running"):
+    with pytest.raises(BusyError, match="Another run is in progress"):
         service.jobs.start_recluster()
     go_on.set()
     wait(lambda: service.jobs.get(job.id).state == "done")
@@ -171,7 +158,7 @@ def test_a_run_is_watched_and_runs_alone(service, tmp_path, monkeypatch):
 
 def test_a_run_beside_the_command_line_fails_in_a_sentence(service, tmp_path, caplog):
     service.upload(pictures(tmp_path, *range(12)))
-    from imgindex.storage.database import alone
+    from imgindex.storage.lock import alone
 
     with alone(tmp_path / "index" / "recluster.lock"):
         job = service.jobs.start_recluster()
@@ -190,7 +177,7 @@ def test_closing_ends_a_run_at_its_next_step(service, tmp_path, monkeypatch):
             progress(1, 2)
             time.sleep(0.01)
 
-    monkeypatch.setattr(service.index, "recluster", endless)
+    monkeypatch.setattr(service.index.themes, "recluster", endless)
     job = service.jobs.start_recluster()
     started.wait(10)
     service.jobs.close()
@@ -208,7 +195,7 @@ def test_an_impossible_number_of_clusters_is_refused_at_once(service, tmp_path, 
 
 
 def test_reclustering_runs_when_it_is_due_only(service, tmp_path):
-    schedule = Schedule(service)
+    schedule = Scheduler(service)
     schedule.recluster()
     assert service.jobs.last() is None  # nothing to cluster
     service.upload(pictures(tmp_path, *range(12)))
@@ -220,10 +207,10 @@ def test_reclustering_runs_when_it_is_due_only(service, tmp_path):
 
 
 def test_after_a_recluster_that_failed_the_schedule_waits(service, tmp_path, monkeypatch):
-    from imgindex.storage.database import alone
+    from imgindex.storage.lock import alone
 
     service.upload(pictures(tmp_path, *range(12)))
-    schedule = Schedule(service)
+    schedule = Scheduler(service)
     with alone(tmp_path / "index" / "recluster.lock"):
         schedule.recluster()
         first = service.jobs.last()
@@ -240,18 +227,18 @@ def test_after_a_recluster_that_failed_the_schedule_waits(service, tmp_path, mon
 
 
 def test_a_report_is_kept_when_it_is_due_only(service, tmp_path, monkeypatch):
-    schedule = Schedule(service)
+    schedule = Scheduler(service)
     schedule.report()
-    assert service.index.reports() == []
+    assert service.index.reports.history() == []
     service.upload(pictures(tmp_path, 1))
     schedule.report()
     schedule.report()
-    assert len(service.index.reports()) == 1
+    assert len(service.index.reports.history()) == 1
     tomorrow = datetime.now(UTC) + timedelta(days=1, minutes=1)
     monkeypatch.setattr("imgindex.storage.database.now", lambda: tomorrow.isoformat(timespec="seconds"))
     monkeypatch.setattr("imgindex.schedule.datetime", _Clock(tomorrow))
     schedule.report()
-    assert len(service.index.reports()) == 2
+    assert len(service.index.reports.history()) == 2
 
 
 class _Clock:
@@ -266,7 +253,7 @@ def test_added_folders_are_walked_on_a_schedule(tmp_path, embedder, photos):
     service = serve(tmp_path, embedder, sync="1m")
     service.index.add([photos])
     synced: list[bool] = []
-    schedule = Schedule(service, synced=lambda: synced.append(True))
+    schedule = Scheduler(service, synced=lambda: synced.append(True))
     write_picture(photos / "new.png", 99)
     schedule.sync()
     assert (service.index.counts().images, synced) == (5, [])
@@ -278,15 +265,15 @@ def test_added_folders_are_walked_on_a_schedule(tmp_path, embedder, photos):
 
 def test_a_schedule_that_is_none_is_refused_at_the_start(tmp_path, embedder):
     service = serve(tmp_path, embedder, recluster="now and then")
-    with pytest.raises(UsageError, match='"now and then" is no schedule'):
-        Schedule(service)
+    with pytest.raises(UsageError, match='"now and then" is not a valid schedule'):
+        Scheduler(service)
     service.close()
 
 
 def test_a_job_that_fails_is_logged_and_comes_again(service, monkeypatch, caplog):
     monkeypatch.setattr("imgindex.server.scheduler.LOOK", 0.05)
-    monkeypatch.setattr(service.index, "due", lambda _: (_ for _ in ()).throw(UsageError("It cannot.")))
-    schedule = Schedule(service)
+    monkeypatch.setattr(service.index.themes, "due", lambda _: (_ for _ in ()).throw(UsageError("It cannot.")))
+    schedule = Scheduler(service)
     schedule.start()
     wait(lambda: caplog.text.count("recluster: It cannot.") >= 2)
     schedule.close()

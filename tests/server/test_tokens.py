@@ -65,7 +65,7 @@ def test_a_bad_line_is_named(tmp_path, line):
     file = write(tmp_path, start.encode() + line if isinstance(line, bytes) else start + line)
     with pytest.raises(UsageError) as error:
         read_tokens(file)
-    assert str(error.value) == f"Line 2 of {file} is no token; a line is {SHAPE}."
+    assert str(error.value) == f"Line 2 of {file} is not a valid token; a line is {SHAPE}."
     with pytest.raises(UsageError):
         add_token(file, read_only=True)
 
@@ -78,7 +78,7 @@ def test_the_same_twice(tmp_path):
 @pytest.mark.parametrize("text", ["", "# none\n\n"])
 def test_no_token_at_all(tmp_path, text):
     file = write(tmp_path, text)
-    with pytest.raises(UsageError, match="holds no token; imgindex token makes one"):
+    with pytest.raises(UsageError, match="holds no token; add one first"):
         read_tokens(file)
     add_token(file, read_only=True)
     assert len(read_tokens(file)) == 1
@@ -97,7 +97,7 @@ def test_no_file(tmp_path):
 def test_a_file_that_others_may_write(tmp_path, mode):
     file = write(tmp_path, f"read-only {HASH}\n")
     file.chmod(mode)
-    with pytest.raises(UsageError, match=r"can be written by others, who could let themselves in; .* chmod 600\.$"):
+    with pytest.raises(UsageError, match=r"can be written by other users, who could add tokens; .*chmod 600` on it\.$"):
         read_tokens(file)
     file.chmod(0o644)
     read_tokens(file)
@@ -109,7 +109,7 @@ def test_a_file_of_another_user(tmp_path, monkeypatch):
         os.chown(file, 12345, -1)
     else:
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    with pytest.raises(UsageError, match="can be written by others"):
+    with pytest.raises(UsageError, match="can be written by other users"):
         read_tokens(file)
 
 

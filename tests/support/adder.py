@@ -18,22 +18,20 @@ ROOT = str(Path(__file__).resolve().parents[2])
 if __name__ == "__main__":
     sys.path[0] = ROOT
 
-import cv2  # noqa: E402
 import faiss  # noqa: E402, F401  # here and below: what a child would import first
-import numpy as np  # noqa: E402
 import sklearn.decomposition  # noqa: E402, F401
 
 from imgindex import ImageIndex, NotIndexedError  # noqa: E402
 from imgindex.cli.app import main as cli  # noqa: E402
-from imgindex.decoding.local_features import describe  # noqa: E402
+from imgindex.decoding import decoder  # noqa: E402
 from imgindex.ingest import index_model as model  # noqa: E402
-from imgindex.records import Decoded  # noqa: E402
 from imgindex.search import neighbours  # noqa: E402
 from imgindex.search import projection as space  # noqa: E402
-from imgindex.search.faiss_index import VectorIndex  # noqa: E402
+from imgindex.search.faiss_file import FaissFile  # noqa: E402
 from imgindex.storage.database import sqlite3  # noqa: E402
-from imgindex.storage.images import Store  # noqa: E402
-from tests.conftest import FakeEmbedder  # noqa: E402
+from imgindex.storage.storage import Storage  # noqa: E402
+from tests.support.decoding import InlineDecoder  # noqa: E402
+from tests.support.embedders import FakeEmbedder  # noqa: E402
 
 
 class SlowEmbedder(FakeEmbedder):
@@ -43,21 +41,6 @@ class SlowEmbedder(FakeEmbedder):
         tell("embed")
         time.sleep(self.seconds)
         return super().embed(pixels)
-
-
-class InlineDecoder:
-    """Decodes in this process: starting decoders would take longer than all that is killed here."""
-
-    def __init__(self, size: int, **_: Any) -> None:
-        self._size = size
-
-    def decode(self, data: bytes) -> Decoded:
-        pixels = cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        small = cv2.resize(pixels, (self._size, self._size), interpolation=cv2.INTER_AREA)
-        return Decoded(small, pixels.shape[1], pixels.shape[0], bytes(32), describe(pixels))
-
-    def close(self) -> None:
-        pass
 
 
 def tell(line: str) -> None:
@@ -90,9 +73,9 @@ def receive(index: str, paths: list[str], seed: int) -> None:
         tell("start")
         while True:
             data = [Path(path).read_bytes() for path in chance.sample(paths, chance.randint(1, 3))]
-            received = [images.receive(one) for one in data]
+            received = [images.uploads.decode(one) for one in data]
             new = [one for one in received if one.image is None]
-            taken = images.take(new, images.embed(new)) if new else []
+            taken = images.uploads.add(new, images.uploads.embed(new)) if new else []
             kept = {one.sha256: image for one, (image, _) in zip(new, taken, strict=True)}
             for one in received:
                 tell(f"ack {one.image or kept[one.sha256]} {one.sha256.hex()}")
@@ -114,12 +97,12 @@ def churn(index: str, paths: list[str], rounds: int) -> None:
 def read(index: str, stop: str, gone: bool = False) -> None:
     """Ask and check until told to stop; `gone`: others may forget what is asked for."""
     with opened(index) as images:
-        store = Store(Path(index) / "index.db")
+        store = Storage.open(Path(index) / "index.db")
         rounds = 0
         while not os.path.exists(stop):
             problems = images.check()
             assert not problems, problems
-            ids = [int(image) for image in store.image_ids()]
+            ids = [int(image) for image in store.embeddings.ids()]
             if ids:
                 try:
                     results = images.similar(random.choice(ids), k=5).results
@@ -136,7 +119,7 @@ def command(arguments: list[str]) -> None:
     """Run the command line."""
     sys.argv = ["imgindex", *arguments]
     tell("start")
-    cli.main()
+    cli()
 
 
 def trace() -> None:
@@ -157,7 +140,7 @@ def trace() -> None:
         return connection
 
     sqlite3.connect = traced
-    VectorIndex.save = told(VectorIndex.save, "save")  # type: ignore[method-assign]
+    FaissFile.save = told(FaissFile.save, "save")  # type: ignore[method-assign]
     space.fit = told(space.fit, "fit")
 
 
@@ -179,7 +162,7 @@ def start(
         model.default_model = lambda **_: ("fake", "as it is here")  # type: ignore[assignment]
         SlowEmbedder.seconds = slow
         if inline:
-            model.Decoder = InlineDecoder  # type: ignore[misc, assignment]
+            decoder.Decoder = InlineDecoder  # type: ignore[misc, assignment]
         if traced:
             neighbours.WORTH_SAVING = 0  # every change
             trace()

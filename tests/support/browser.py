@@ -4,7 +4,6 @@ import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from playwright.sync_api import Browser, sync_playwright
 from imgindex.server import create_app
 from imgindex.server.run import Server
 from imgindex.server.service import Service
-from tests.conftest import FakeEmbedder
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
@@ -24,18 +22,6 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 NAMES = ("astronaut", "coffee", "chelsea", "rocket", "camera")
-
-
-class Embedder(FakeEmbedder):
-    """The same for a picture and its mirror image; it sees enough of a picture for a thumbnail."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.info = replace(self.info, input_size=128)
-
-    def embed(self, pixels):
-        small = np.stack([cv2.resize(one, (16, 16), interpolation=cv2.INTER_AREA) for one in pixels])
-        return super().embed(small) + super().embed(small[:, :, ::-1])
 
 
 def photo(name: str) -> Any:

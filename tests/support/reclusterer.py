@@ -38,7 +38,7 @@ def recluster(index: str, clusters: int) -> None:
     sqlite3.connect = traced
     with opened(index) as images:
         tell("start")
-        run = images.recluster(clusters, progress=progress)
+        run = images.themes.recluster(clusters, progress=progress)
         publishing = False
         tell(f"run {run.id}")
 
@@ -49,13 +49,13 @@ def reclusters(index: str, rounds: int) -> None:
     with opened(index) as images:
         for number in range(rounds):
             try:
-                run = images.recluster(None if number % 2 else 3 + number % 5)
+                run = images.themes.recluster(None if number % 2 else 3 + number % 5)
                 tell(f"run {run.id}")
             except BusyError:
                 busy += 1
             problems = images.check()
             assert not problems, problems
-            themes = images.clusters().themes
+            themes = images.themes.current().themes
             placed = [member.id for theme in themes for member in theme.images]
             assert len({*placed}) == len(placed)
     tell(f"busy {busy}")

@@ -11,7 +11,8 @@ from typing import Any
 from playwright.sync_api import Browser
 
 from imgindex.server.service import Service
-from tests.support.browser import Embedder, browsing, serving, write_album
+from tests.support.browser import browsing, serving, write_album
+from tests.support.embedders import PageEmbedder
 
 WHOLE = ("library", "themes", "report", "duplicates", "group")
 SIZES = {
@@ -32,7 +33,7 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         photos = arguments.photos or write_album(Path(temporary) / "album")
-        model: dict[str, Any] = {"MODEL": "vgg16-gem"} if arguments.photos else {"EMBEDDER": Embedder()}
+        model: dict[str, Any] = {"MODEL": "vgg16-gem"} if arguments.photos else {"EMBEDDER": PageEmbedder()}
         with serving({"INDEX": arguments.index or Path(temporary) / "index", **model}) as (address, service):
             prepare(service, photos)
             with browsing() as browser:
@@ -47,8 +48,8 @@ def prepare(service: Service, photos: Path) -> None:
     for part in (len(paths) // 3, len(paths) * 2 // 3, len(paths)):
         if index.counts().files < part:
             index.add(paths[:part])
-            index.report()
-            index.recluster()
+            index.reports.make()
+            index.themes.recluster()
 
 
 def shoot(browser: Browser, address: str, service: Service, folder: Path, size: str, options: dict[str, Any]) -> None:
@@ -56,7 +57,7 @@ def shoot(browser: Browser, address: str, service: Service, folder: Path, size: 
     groups = service.duplicates().groups
     near = next((group for group in groups if group.weakest), None)
     theme = next(iter(service.clusters().themes), None)
-    newest = service.index.entries(limit=1)[0].id
+    newest = service.index.images.list(limit=1)[0].id
     pages = {
         "library": "/",
         "picture": f"/images/{near.files[0].image if near else newest}",

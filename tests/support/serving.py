@@ -1,4 +1,4 @@
-"""A server of its own, with the fake model: python -m tests.support.serving INDEX SECONDS_A_BATCH_TAKES."""
+"""Servers with the fake model: in this process, or by python -m tests.support.serving INDEX SECONDS_PER_BATCH."""
 
 import faulthandler
 import http.client
@@ -6,23 +6,38 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-from tests.conftest import FakeEmbedder
+from apiflask import APIFlask
+
+from imgindex.server import create_app
+from imgindex.server.settings import Settings
+from tests.support.embedders import FakeEmbedder, SlowEmbedder
 
 BOUNDARY = "a-boundary-that-no-picture-holds"
 
 
-class SlowEmbedder(FakeEmbedder):
-    seconds = 0.0
+@contextmanager
+def app_of(folder: Path, **settings: Any) -> Iterator[APIFlask]:
+    """The service of an index of its own in a folder, without a port."""
+    app = create_app({"INDEX": folder / "index", "EMBEDDER": FakeEmbedder(), **settings})
+    try:
+        yield app
+    finally:
+        app.extensions["imgindex"].close()
 
-    def embed(self, pixels):
-        time.sleep(self.seconds)
-        return super().embed(pixels)
+
+def bare_app(folder: Path, *modules: Any, **settings: Any) -> APIFlask:
+    """An app with nothing but some modules of the server; no index is opened."""
+    app = APIFlask("server", docs_path=None, spec_path=None)
+    app.extensions["imgindex"] = SimpleNamespace(settings=Settings(folder, **settings))
+    for module in modules:
+        module.register(app)
+    return app
 
 
 @contextmanager
@@ -42,15 +57,15 @@ def post(port: int, path: str, *files: bytes, field: str = "file", name: str = "
     """Upload files; the status and the JSON that came."""
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'.encode()
     body = b"".join(head + data + b"\r\n" for data in files) + f"--{BOUNDARY}--\r\n".encode()
-    status, answer = _ask(port, "POST", path, body, {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"})
+    status, answer = ask(port, "POST", path, body, {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"})
     return status, json.loads(answer)
 
 
 def get(port: int, path: str) -> tuple[int, bytes]:
-    return _ask(port, "GET", path)
+    return ask(port, "GET", path)
 
 
-def _ask(port: int, method: str, path: str, body: bytes | None = None, headers: Any = ()) -> tuple[int, bytes]:
+def ask(port: int, method: str, path: str, body: bytes | None = None, headers: Any = ()) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request(method, path, body, dict(headers))
@@ -64,8 +79,7 @@ if __name__ == "__main__":
     from imgindex.server.run import serve
 
     faulthandler.register(signal.SIGUSR1)  # tells where each thread is
-    SlowEmbedder.seconds = float(sys.argv[2])
     serve(
-        {"INDEX": Path(sys.argv[1]), "EMBEDDER": SlowEmbedder(), "PORT": 0},
+        {"INDEX": Path(sys.argv[1]), "EMBEDDER": SlowEmbedder(float(sys.argv[2])), "PORT": 0},
         started=lambda address: print(address, flush=True),
     )

@@ -1,4 +1,6 @@
-"""What the API answers with, described; `imgindex.rendering.exports` makes the answers, faster than dumping.
+"""What the API answers with, described; `imgindex.rendering.exports` makes the answers, faster than marshmallow.
 
-A schema that is part of another has a name of its own where it is an answer alone, or OpenAPI would list it twice.
+The schemathesis test holds both together.
+
+A schema that is part of another has a second name where it is an answer by itself, or OpenAPI would list it twice.
 """

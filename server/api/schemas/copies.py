@@ -1,4 +1,4 @@
-"""What is answered about copies: pairs, groups and reports."""
+"""Answers about duplicates: pairs, groups and reports."""
 
 from apiflask import Schema, fields
 
@@ -22,7 +22,7 @@ class Pair(Schema):
 
     a = integer()
     b = integer()
-    score = share(metadata={"description": "How much of what is to be seen in the overlap agrees."})
+    score = share(metadata={"description": "The share of the overlap that agrees."})
     inliers = fields.Integer()
     transform = fields.List(
         fields.Float(),
@@ -51,28 +51,28 @@ class Group(Schema):
     why = text()
     files = many(ImageFile)
     weakest = one(Pair)
-    loose = flag(metadata={"description": "One pair alone joins two parts of it: look at it."})
+    loose = flag(metadata={"description": "Two parts of it are joined by a single pair: please check."})
 
 
 class GroupAlone(Group):
-    """A group, alone."""
+    """One group."""
 
 
 class Groups(Schema):
-    """A page of groups, the largest first, and what all amount to."""
+    """A page of groups, the largest first, and the totals."""
 
     groups = many(Group)
     next = following()
-    total = integer(metadata={"description": "Groups in all."})
+    total = integer(metadata={"description": "Number of all groups."})
     images = integer()
     files = integer()
     redundant = integer(metadata={"description": "Files beyond the one to keep in each group."})
-    percent = percent(metadata={"description": "Redundant of all files."})
+    percent = percent(metadata={"description": "Share of redundant files."})
     calibration = text()
 
 
 class Decided(Schema):
-    """What was decided, and the groups that hold these images now."""
+    """The decision, and the groups that now contain these images."""
 
     decision = choice("keep", "different")
     forget = flag()
@@ -80,7 +80,7 @@ class Decided(Schema):
 
 
 class Folder(Schema):
-    """What copies take up in one folder, without the folders inside it."""
+    """The share of copies in one folder, without its subfolders."""
 
     path = text()
     files = integer()
@@ -89,7 +89,7 @@ class Folder(Schema):
 
 
 class ClusterShare(Schema):
-    """What copies take up in one theme."""
+    """The share of copies in one theme."""
 
     id = integer()
     name = text(allow_none=True)
@@ -101,7 +101,7 @@ class ClusterShare(Schema):
 
 
 class Since(Schema):
-    """Groups that changed since the last report that was kept."""
+    """Groups that changed since the last saved report."""
 
     created = text(allow_none=True)
     new = array(fields.Integer())
@@ -134,7 +134,7 @@ class Report(Schema):
 
 
 class PastReport(Schema):
-    """What a report that was kept said in all."""
+    """The totals of a saved report."""
 
     created = text()
     images = integer()
@@ -144,6 +144,6 @@ class PastReport(Schema):
 
 
 class History(Schema):
-    """Reports that were kept, the oldest first."""
+    """Saved reports, the oldest first."""
 
     reports = many(PastReport)

@@ -1,4 +1,4 @@
-"""What is answered about the server itself."""
+"""Answers about the server itself."""
 
 from apiflask import Schema
 
@@ -6,12 +6,12 @@ from imgindex.server.api.schemas.shapes import choice
 
 
 class Health(Schema):
-    """The server answers."""
+    """The server is running."""
 
     status = choice("ok")
 
 
 class Ready(Schema):
-    """The server can take pictures."""
+    """The server is ready for pictures."""
 
     status = choice("ready")

@@ -1,4 +1,4 @@
-"""What is answered about images."""
+"""Answers about images."""
 
 from apiflask import Schema, fields
 
@@ -19,7 +19,7 @@ class Entry(Schema):
 
 
 class Image(Entry):
-    """An image of the index, alone."""
+    """One image of the index."""
 
 
 class Entries(Schema):
@@ -36,17 +36,17 @@ class NearCopy(Pair):
 
 
 class Copies(Schema):
-    """What a picture copies."""
+    """The copies of a picture."""
 
     exact = array(fields.String(metadata={"description": "Path of another file with the same bytes."}))
     near = many(NearCopy)
 
 
 class Uploaded(Schema):
-    """A picture that the index holds now."""
+    """A picture that is now in the index."""
 
     id = integer()
-    new = flag(metadata={"description": "False: it had been there."})
+    new = flag(metadata={"description": "False if it was in the index before."})
     copies = one(Copies)
     theme = integer(allow_none=True)
     location = text()
@@ -61,29 +61,29 @@ class Failed(Schema):
 
 
 class Uploads(Schema):
-    """What became of an upload."""
+    """The outcome of an upload."""
 
     images = many(Uploaded)
     failed = many(Failed)
 
 
 class Query(Schema):
-    """The picture asked about."""
+    """The picture of the query."""
 
     id = integer(allow_none=True)
     path = text(allow_none=True)
 
 
 class Neighbour(Schema):
-    """An image found by likeness."""
+    """An image found by similarity."""
 
     id = integer()
     path = text()
-    similarity = share(metadata={"description": "0: as two pictures picked at random; 1: the same picture."})
+    similarity = share(metadata={"description": "0: like two random pictures; 1: the same picture."})
 
 
 class Similar(Schema):
-    """The images most like a picture, best first."""
+    """The images most similar to a picture, best first."""
 
     query = one(Query)
     results = many(Neighbour)

@@ -1,4 +1,4 @@
-"""Fields that answers are made of; all are there in every answer."""
+"""Fields of answers; every answer has all of them."""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is answered about themes: clusters, runs and jobs."""
+"""Answers about themes: clusters, runs and jobs."""
 
 from apiflask import Schema, fields
 
@@ -11,7 +11,7 @@ class Member(Schema):
     id = integer()
     path = text()
     distance = number(metadata={"description": "From the theme's centre, 0 to 2."})
-    new = flag(metadata={"description": "It came since the run."})
+    new = flag(metadata={"description": "It was added since the run."})
 
 
 class Cluster(Schema):
@@ -55,7 +55,7 @@ class Clusters(Schema):
 
 
 class Candidate(Schema):
-    """How well one number of clusters fits."""
+    """How well a number of clusters fits."""
 
     k = integer()
     inertia = number()
@@ -64,7 +64,7 @@ class Candidate(Schema):
 
 
 class Lineage(Schema):
-    """What became of the themes of the run before; ids of themes."""
+    """What became of the themes of the previous run; ids of themes."""
 
     kept = array(fields.Integer())
     new = array(fields.Integer())
@@ -100,12 +100,12 @@ class Runs(Schema):
 
 
 class Job(Schema):
-    """A clustering that was started here."""
+    """A run that was started on this server."""
 
     id = text()
     state = choice("running", "done", "failed")
     created = text()
-    done = integer(metadata={"description": "Candidates for the number of clusters."})
+    done = integer(metadata={"description": "Numbers of clusters that were tried."})
     total = integer()
-    run = integer(allow_none=True, metadata={"description": "The run that it made."})
+    run = integer(allow_none=True, metadata={"description": "The run that it produced."})
     reason = text(allow_none=True, metadata={"description": "Why it failed."})
