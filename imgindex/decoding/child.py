@@ -1,0 +1,148 @@
+"""The parent's side of a worker: one process, what it may take, and how it ended."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgindex.decoding.protocol import LACKING, REPLY
+from imgindex.errors import DecodingStoppedError, ImgindexError
+
+# What one picture may take. Measured for 100 megapixels in each format: tests/benchmarks/README.md, "Decoding".
+CPU_SECONDS = 2.0  # JPEG, BMP, WebP and most PNG stay below; a noisy PNG of 174 MB takes 3.2
+LOOK = 3  # as often that for a look at two: both are decoded, and compared
+WALL_SECONDS = 30.0  # 15 times that: a busy machine refuses no picture, and none that hangs holds the others up
+MEMORY = 1_000_000_000  # bytes; the hungriest, a TIFF in LZW, peaks at 824 MB
+
+_LIBRARIES = 60_000_000  # part of MEMORY: pages of program files, which the kernel's limit on data leaves out
+_WORKER = Path(__file__).with_name("worker.py")
+# What a picture can do to its decoder; every other signal is somebody else's doing, or a limit of the machine.
+_FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS)
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OPENCV_LOG_LEVEL": "SILENT",
+    # What one picture took and gave back is kept for the next, not cleared by the kernel again.
+    "MALLOC_MMAP_THRESHOLD_": "4194304",
+    "MALLOC_TRIM_THRESHOLD_": "67108864",
+    "NUMPY_MADVISE_HUGEPAGE": "0",  # clearing huge pages can cost a second of a large picture's two
+}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a worker answers; a body that is no picture's is the reason for that."""
+
+    readable: bool
+    width: int
+    height: int
+    body: bytearray
+
+
+class KilledError(Exception):
+    """Somebody ended the child, or the machine lacked something; it was not the picture."""
+
+
+class Child:
+    """One process; of no use any more once it died, was interrupted or holds too much memory."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._owner = os.getpid()
+        self._link, theirs = socket.socketpair()
+        self._link.settimeout(WALL_SECONDS)
+        config = {
+            "path": [folder for folder in sys.path if os.path.isabs(folder)],
+            "size": size,
+            "cpu": (CPU_SECONDS, LOOK * CPU_SECONDS),
+            "memory": MEMORY - _LIBRARIES,
+            "parent": self._owner,
+        }
+        self._process: subprocess.Popen[bytes]
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", "-B", str(_WORKER), json.dumps(config)],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    env=os.environ | _ENVIRONMENT,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            self._link.close()
+            raise ImgindexError(f"the picture decoder cannot start: {error}") from error
+        self._await_start()
+
+    def _await_start(self) -> None:
+        assert self._process.stderr is not None
+        with self._process.stderr as stderr:
+            try:
+                self._receive(REPLY.size)
+            except BaseException as error:
+                self.kill()
+                if not isinstance(error, OSError):
+                    raise
+                words = stderr.read().decode(errors="replace").strip().splitlines()
+                cause = words[-1] if words else f"no sign of life ({error})"
+                raise ImgindexError(f"the picture decoder cannot start: {cause}") from error
+
+    def usable(self) -> bool:
+        # A process that forked has its parent's children, but must not talk to them.
+        return self._owner == os.getpid() and self._link.fileno() >= 0 and self._process.poll() is None
+
+    def ask(self, *request: bytes, act: str, cpu: float) -> Reply:
+        """Send the parts of a request, of an act that has so many seconds of processor time, and await the reply."""
+        try:
+            for part in request:
+                self._link.sendall(part)
+            return self._reply()
+        except TimeoutError:
+            self.kill()
+            raise DecodingStoppedError(f"{act} takes longer than {WALL_SECONDS:g} seconds") from None
+        except OSError:
+            code = self.kill(dead=True)
+            if code == LACKING or (code < 0 and -code not in (*_FAULTS, signal.SIGPROF)):
+                raise KilledError from None
+            if code == -signal.SIGPROF:
+                raise DecodingStoppedError(f"{act} takes more than {cpu:g} seconds of processor time") from None
+            return Reply(False, 0, 0, bytearray(_epitaph(code).encode()))
+        except BaseException:  # interrupted between request and reply
+            self.kill()
+            raise
+
+    def _reply(self) -> Reply:
+        readable, worn, width, height, length = REPLY.unpack(self._receive(REPLY.size))
+        body = self._receive(length)
+        if worn:
+            self.kill()
+        return Reply(bool(readable), width, height, body)
+
+    def _receive(self, count: int) -> bytearray:
+        buffer = bytearray(count)
+        view, got = memoryview(buffer), 0
+        while got < count:
+            step = self._link.recv_into(view[got:])
+            if not step:
+                raise ConnectionResetError("it ended")
+            got += step
+        return buffer
+
+    def kill(self, *, dead: bool = False) -> int:
+        """End the process and return its exit code; `dead`: it ended by itself, and the code says why."""
+        self._link.close()
+        if self._owner != os.getpid():
+            return 0
+        try:
+            return self._process.wait(1 if dead else 0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+
+def _epitaph(code: int) -> str:
+    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return f"the decoder crashed on it ({how})"
