@@ -52,9 +52,7 @@ def storage_error(error: OSError, sentence: str, *, hint: str | None = None) -> 
     return (DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError)(sentence, hint=hint)
 
 
-# Hints
-ANOTHER_FOLDER = "Name another folder with --index."
-ANOTHER_FILE = "Name the file of the weights with --weights."
+ANOTHER_FOLDER = "Name another folder with --index."  # a hint
 
 
 class NotIndexedError(ImgindexError):

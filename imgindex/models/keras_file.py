@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from imgindex.errors import ANOTHER_FILE, WeightsError
+from imgindex.errors import WeightsError
 from imgindex.models import download
 from imgindex.models.weights import Source, reason
 from imgindex.types import Floats
@@ -96,8 +96,7 @@ def _read(keras: KerasFile, path: Path) -> list[Floats]:
     except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise WeightsError(
             f"{path} is not a readable .h5 file of {keras.network} up to {list(keras.layers)[-1]}, as Keras saves it "
-            f"({reason(error)}); {keras.ways_out}.",
-            hint=ANOTHER_FILE,
+            f"({reason(error)}); {keras.ways_out}."
         ) from error
     return tensors
 
@@ -127,14 +126,11 @@ def _check(keras: KerasFile, source: Source) -> None:
             raise OSError("it is not a file")
         found = download.md5_of(path) if source.kind == "cache" else keras.md5
     except OSError as error:
-        raise WeightsError(
-            f"The weights {path} cannot be read ({reason(error)}); {keras.ways_out}.", hint=ANOTHER_FILE
-        ) from error
+        raise WeightsError(f"The weights {path} cannot be read ({reason(error)}); {keras.ways_out}.") from error
     if found != keras.md5:
         raise WeightsError(
             f"{path} is not Keras's file (md5 {found} instead of {keras.md5}); "
-            f"delete it to download it again ({keras.megabytes} MB), or {keras.ways_out}.",
-            hint=ANOTHER_FILE,
+            f"delete it to download it anew ({keras.megabytes} MB), or {keras.ways_out}."
         )
 
 
@@ -144,6 +140,5 @@ def _download(keras: KerasFile, path: Path) -> None:
     except (OSError, http.client.HTTPException) as error:
         raise WeightsError(
             f"{keras.name} ({keras.megabytes} MB) could not be downloaded to {path.parent} "
-            f"({reason(error)}); {keras.ways_out}.",
-            hint=ANOTHER_FILE,
+            f"({reason(error)}); {keras.ways_out}."
         ) from error

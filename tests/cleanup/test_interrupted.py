@@ -17,9 +17,9 @@ from imgindex import ImageIndex
 from imgindex.cleanup import moves
 from tests.support.embedders import FakeEmbedder
 real = moves.carry_out
-def killed(entry, opened):
+def killed(entry):
     if sys.argv[2] == "after":
-        real(entry, opened)
+        real(entry)
     os.kill(os.getpid(), signal.SIGKILL)
 moves.carry_out = killed
 with ImageIndex(sys.argv[1], embedder=FakeEmbedder()) as index:

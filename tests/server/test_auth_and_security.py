@@ -17,8 +17,7 @@ from tests.support.embedders import FakeEmbedder
 from tests.support.serving import app_of
 
 OPEN = ("/health", "/ready", "/login", "/logout", "/static/<path:filename>")
-# What a token for reading may send.
-READING = (("POST", "/api/v1/similar"), ("POST", "/api/v1/contains"), ("POST", "/search"))
+READING = (("POST", "/api/v1/similar"), ("POST", "/search"))  # what a token for reading may send
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 

@@ -1,1 +1,0 @@
-"""What stays holds what goes: which files of a group stay, and why."""
