@@ -365,7 +365,7 @@ class TestProcesses:
             assert children() - before == {pid}
 
     def test_a_child_that_does_not_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("imgindex.decoding.decoder.WALL_SECONDS", 0.5)
+        monkeypatch.setattr("imgindex.decoding.child.WALL_SECONDS", 0.5)
         before = children()
         with Decoder(SIZE, workers=1) as decoder:
             decoder.decode(encode(".png", quarters()))

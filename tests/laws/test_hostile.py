@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from imgindex import ImageIndex
-from imgindex.decoding.decoder import CPU_SECONDS, MEMORY, Decoder
+from imgindex.decoding.child import CPU_SECONDS, MEMORY
+from imgindex.decoding.decoder import Decoder
 from imgindex.errors import UnreadablePictureError
 from tests.support.embedders import FakeEmbedder
 from tests.support.hostile import DATA, hostile
