@@ -19,34 +19,30 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def set_up(folder, **environment):
+def set_up(folder, python=sys.executable, **environment):
     """Run `make setup` without a network; its exit status and what it said."""
     nowhere = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull, "UV_OFFLINE": "1"}
     done = subprocess.run(
-        ["make", "setup", f"PYTHON={sys.executable}"],
+        ["make", "setup", f"PYTHON={python}"],
         cwd=folder, env=os.environ | nowhere | environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.returncode, done.stderr
 
 
-def test_a_python_that_is_too_old_is_named(checkout):
-    (checkout / "python").write_text("#!/bin/sh\nexit 1\n")
+@pytest.mark.parametrize(
+    ("python", "sentence"),
+    [
+        ("exit 1", "imgindex needs Python 3.11, 3.12 or 3.13, and ./python is another"),
+        ('case "$*" in *venv*) exit 1;; esac', "sudo apt install python3-venv"),
+    ],
+    ids=["too old", "without venv"],
+)
+def test_a_python_of_no_use_is_told_what_to_do(checkout, python, sentence):
+    (checkout / "python").write_text(f"#!/bin/sh\n{python}\n")
     (checkout / "python").chmod(0o755)
-    done = subprocess.run(
-        ["make", "setup", "PYTHON=./python"], cwd=checkout, capture_output=True, text=True, check=False
-    )
-    assert done.returncode != 0
-    assert "imgindex needs Python 3.11, 3.12 or 3.13, and ./python is another" in done.stderr
-
-
-def test_a_python_without_venv_is_told_what_to_install(checkout):
-    (checkout / "python").write_text('#!/bin/sh\ncase "$*" in *venv*) exit 1;; esac\n')
-    (checkout / "python").chmod(0o755)
-    done = subprocess.run(
-        ["make", "setup", "PYTHON=./python"], cwd=checkout, capture_output=True, text=True, check=False
-    )
-    assert done.returncode != 0
-    assert "sudo apt install python3-venv" in done.stderr
+    code, said = set_up(checkout, "./python")
+    assert code != 0
+    assert sentence in said
 
 
 def test_an_index_that_cannot_be_reached_is_a_sentence(checkout):
