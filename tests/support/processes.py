@@ -13,13 +13,17 @@ from typing import Any
 SUPPORT = Path(__file__).parent
 
 
-class Forks:
-    """A process that forks a child for each job, which spares the imports; orders go in as lines of JSON."""
+class Adders:
+    """Starts jobs of a script, tests/support/adder.py."""
 
-    def __init__(self, *command: str | Path) -> None:
+    SCRIPT = "adder.py"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._jobs = 0
         self._server = subprocess.Popen(
-            [sys.executable, *command],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=SUPPORT.parents[1],
+            [sys.executable, str(SUPPORT / self.SCRIPT)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )  # fmt: skip
 
@@ -27,23 +31,11 @@ class Forks:
         self._server.communicate()
 
     def order(self, **order: Any) -> int:
-        """Its answer: a child's process id, or how it ended."""
         assert self._server.stdin
         assert self._server.stdout
         self._server.stdin.write(json.dumps(order, default=str) + "\n")
         self._server.stdin.flush()
         return int(self._server.stdout.readline())
-
-
-class Adders(Forks):
-    """Starts jobs of a script, tests/support/adder.py."""
-
-    SCRIPT = "adder.py"
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(SUPPORT / self.SCRIPT)
-        self._folder = folder
-        self._jobs = 0
 
     def start(self, job: str, **arguments: Any) -> "Job":
         self._jobs += 1
