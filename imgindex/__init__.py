@@ -3,8 +3,9 @@
 from imgindex.cleanup.plan import Cleaned, Plan, Undone
 from imgindex.clustering.records import Candidate, Clusters, Drift, Lineage, Member, Run, Theme
 from imgindex.clustering.themes import LONGEST_NAME
+from imgindex.containment import Contained, Containment
 from imgindex.decoding.thumbnails import THUMBNAIL
-from imgindex.duplicates.records import Duplicates, Group, Pair
+from imgindex.duplicates.records import Duplicates, Group, GroupFile, Pair, Related
 from imgindex.errors import (
     BusyError,
     DiskFullError,
@@ -25,6 +26,8 @@ from imgindex.models.base import Availability, Embedder
 from imgindex.models.registry import available_models, default_model
 from imgindex.records import LARGEST_ID, Entry, Failure, File, ImageFile, ModelInfo, Original
 from imgindex.reports.records import Calibration, FolderShare, PastReport, Report, Since, ThemeShare
+from imgindex.retention.originals import ORDER
+from imgindex.retention.policies import Policies
 from imgindex.schedule import EVERY_DAY, EVERY_WEEK, is_due
 from imgindex.search.records import Neighbour, Similar
 from imgindex.threads import one_thread
@@ -36,6 +39,7 @@ __all__ = [
     "EVERY_WEEK",
     "LARGEST_ID",
     "LONGEST_NAME",
+    "ORDER",
     "THUMBNAIL",
     "Added",
     "Availability",
@@ -44,6 +48,8 @@ __all__ = [
     "Candidate",
     "Cleaned",
     "Clusters",
+    "Contained",
+    "Containment",
     "DiskFullError",
     "Drift",
     "Duplicates",
@@ -54,6 +60,7 @@ __all__ = [
     "FileGoneError",
     "FolderShare",
     "Group",
+    "GroupFile",
     "ImageFile",
     "ImageIndex",
     "ImgindexError",
@@ -69,6 +76,8 @@ __all__ = [
     "Pair",
     "PastReport",
     "Plan",
+    "Policies",
+    "Related",
     "Removed",
     "Report",
     "Run",

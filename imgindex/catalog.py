@@ -62,4 +62,4 @@ class Images:
 
 
 def _gone(image: int) -> FileGoneError:
-    return FileGoneError(f"No file of image {image} is as it was indexed; imgindex sync looks for it again.")
+    return FileGoneError(f"No file of image {image} is as it was indexed; the next sync looks for it again.")

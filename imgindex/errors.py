@@ -52,7 +52,9 @@ def storage_error(error: OSError, sentence: str, *, hint: str | None = None) -> 
     return (DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError)(sentence, hint=hint)
 
 
-ANOTHER_FOLDER = "Name another folder with --index."  # a hint
+# Hints
+ANOTHER_FOLDER = "Name another folder with --index."
+ANOTHER_FILE = "Name the file of the weights with --weights."
 
 
 class NotIndexedError(ImgindexError):

@@ -1,9 +1,9 @@
-"""Walking folders, reading files, hashing their bytes."""
+"""Looking at files, reading them, hashing their bytes."""
 
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from imgindex.errors import UsageError
@@ -18,6 +18,9 @@ class Found(NamedTuple):
     path: str  # absolute
     bytes: int
     mtime_ns: int
+    device: int
+    inode: int
+    ctime_ns: int
 
 
 class Content(NamedTuple):
@@ -43,47 +46,21 @@ def absolute(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
     return full
 
 
-def walk(paths: Iterable[str], *, skip: str) -> Iterator[Found | Failure]:
-    """Regular files at and below these absolute paths, by name, each once.
-
-    Below a folder, hidden names and the folder `skip` are skipped and links are not followed; a path that is named is
-    taken as it is.
-    """
-    seen: set[str] = set()
-    paths = list(paths)
-    for path in paths:
-        for item in _below(path, skip) if os.path.isdir(path) else [_found(path)]:
-            if len(paths) > 1:  # only then may one lie inside another
-                if item.path in seen:
-                    continue
-                seen.add(item.path)
-            yield item
-
-
-def _below(folder: str, skip: str) -> Iterator[Found | Failure]:
-    waiting = [folder]
-    while waiting:
-        folder = waiting.pop()
-        if os.path.realpath(folder) == os.path.realpath(skip):
-            continue
-        try:
-            with os.scandir(folder) as entries:
-                visible = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
-        except OSError as error:
-            yield Failure(folder, reason(error))
-            continue
-        yield from (_found(entry.path) for entry in visible if entry.is_file(follow_symlinks=False))
-        waiting += [entry.path for entry in reversed(visible) if entry.is_dir(follow_symlinks=False)]
-
-
-def _found(path: str) -> Found | Failure:
+def look(path: str) -> Found | Failure:
+    """The regular file at a path, or why there is none."""
     try:
         status = os.stat(path)
     except OSError as error:
         return Failure(path, reason(error))
     if not stat.S_ISREG(status.st_mode):
         return Failure(path, "not a regular file")
-    return Found(path, *stamp(status))
+    return found(path, status)
+
+
+def found(path: str, status: os.stat_result) -> Found:
+    """A file as its status says; numbers as the database has them."""
+    inode, ctime_ns = status.st_ino & LARGEST_ID, min(status.st_ctime_ns, LARGEST_ID)
+    return Found(path, *stamp(status), status.st_dev & LARGEST_ID, inode, ctime_ns)
 
 
 def stamp(status: os.stat_result) -> tuple[int, int]:
@@ -106,6 +83,21 @@ def read(path: str, limit: int) -> Content:
     if len(data) > limit:
         raise OSError(None, f"larger than {limit // 1_000_000} MB")
     return Content(data, hashlib.sha256(data).digest())
+
+
+def head(path: str, count: int) -> bytes:
+    """A file's first bytes. Raises OSError."""
+    with open(path, "rb") as file:
+        return file.read(count)
+
+
+def sha256_of(path: str) -> bytes | None:
+    """The SHA-256 of a file as it is now, however large; None for what is no file any more. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place must not hold us up
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return None
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def reason(error: OSError) -> str:

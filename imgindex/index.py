@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -12,20 +12,29 @@ from imgindex.cleanup.cleaner import Cleanup
 from imgindex.clustering.placement import Placement
 from imgindex.clustering.store import Runs
 from imgindex.clustering.themes import Themes
+from imgindex.containment import Contents
+from imgindex.decoding.decoder import Decoders
 from imgindex.duplicates.candidates import Candidates
 from imgindex.duplicates.finder import DuplicateFinder
+from imgindex.duplicates.looks import Looks
+from imgindex.duplicates.policy_store import PolicyStore
+from imgindex.duplicates.relation_store import RelationStore
 from imgindex.duplicates.store import MatchStore
 from imgindex.duplicates.verdicts import Verdicts
-from imgindex.errors import StorageError, UsageError, not_indexed
+from imgindex.errors import StorageError, UsageError
+from imgindex.ingest import relocation
 from imgindex.ingest.index_model import IndexModel
 from imgindex.ingest.pipeline import Pipeline, Tally
 from imgindex.ingest.query import QueryReader
 from imgindex.ingest.recorder import Recorder
 from imgindex.ingest.records import Added, Removed
+from imgindex.ingest.remembered import Remembered
+from imgindex.ingest.removal import Remover
+from imgindex.ingest.rereading import Rereading
 from imgindex.ingest.upload_folder import UploadFolder
 from imgindex.ingest.uploads import Uploads
 from imgindex.models.base import Embedder
-from imgindex.records import Counts, ModelInfo
+from imgindex.records import Counts, Failure, ModelInfo
 from imgindex.reports.builder import Reports
 from imgindex.search import projection
 from imgindex.search.faiss_file import FaissFile
@@ -34,6 +43,7 @@ from imgindex.search.projection import GROWING, GROWN
 from imgindex.search.records import Neighbour, Similar
 from imgindex.storage.storage import Storage
 from imgindex.types import AnyPath, Floats, Progress
+from imgindex.walking import walk
 
 DATABASE, VECTORS, COPIES, RECLUSTER = "index.db", "vectors.faiss", "copies.faiss", "recluster.lock"
 
@@ -54,8 +64,10 @@ class ImageIndex:
         model: str | None = None,
         weights: AnyPath | None = None,
         embedder: Embedder | None = None,
+        decoders: Decoders | None = None,
     ) -> None:
-        self.folder = Path(os.path.abspath(folder))
+        """`decoders`: what decodes in place of guarded child processes, as in tests; closed with the index."""
+        self.folder = Path(os.path.realpath(folder))  # so that its uploads have one name, whichever way led here
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -63,7 +75,7 @@ class ImageIndex:
                 f"{self.folder} cannot be made ({files.reason(error)}); choose another folder for the index."
             ) from error
         store = self._store = Storage.open(self.folder / DATABASE)
-        self._model = IndexModel(store, model, Path(weights) if weights else None, embedder)
+        self._model = IndexModel(store, model, Path(weights) if weights else None, embedder, decoders=decoders)
         runs, matches = Runs(store.database), MatchStore(store.database)
         self._placement = Placement(store, runs)
         recorder = Recorder(store, self._model, self._placement)
@@ -71,17 +83,26 @@ class ImageIndex:
         self._neighbours = Neighbours(store, FaissFile(self.folder / VECTORS), projection.likeness)
         self._near = Neighbours(store, FaissFile(self.folder / COPIES), projection.copies)
         self._candidates = Candidates(store, matches, self._near)
-        self._verdicts = Verdicts(store, matches, self._near, self._candidates)
+        relations = RelationStore(store.database, matches)
         self._upload_folder = UploadFolder(self.folder)
+        self._remembered = Remembered(store)
+        self._rereading = Rereading(store)
+        self._verdicts = Verdicts(
+            store, matches, relations, self._near, self._candidates, uploads=str(self._upload_folder.folder)
+        )
+        looks = Looks(store, relations, self._model.decoders)
         self._queries = QueryReader(store, self._model, self._upload_folder)
         self.images = Images(store, self._model.decoders)
-        self.duplicates = DuplicateFinder(store, matches, self._verdicts)
+        self.duplicates = DuplicateFinder(store, matches, PolicyStore(store.database), self._verdicts, looks)
+        self.contents = Contents(store, self._model, self._verdicts, looks, self._upload_folder)
         self.cleanup = Cleanup(store, find=lambda keep: self.duplicates.find(keep=keep), follow=self._follow)
         self.themes = Themes(store, runs, self._placement, self.folder / RECLUSTER)
         self.reports = Reports(store.database, runs, find=self.duplicates.find)
         self.uploads = Uploads(store, self._model, recorder, self._upload_folder, follow=self._grown)
+        self._remover = Remover(store, self._remembered, self.uploads)
         try:
             self._model.check()
+            relocation.follow(store, self._upload_folder)
         except BaseException:
             self.close()
             raise
@@ -107,8 +128,12 @@ class ImageIndex:
 
     # Adding and removing
 
-    def add(self, paths: Iterable[AnyPath], *, progress: Progress | None = None) -> Added:
+    def add(self, paths: Iterable[AnyPath], *, exclude: Sequence[str] = (), progress: Progress | None = None) -> Added:
         """Index files and folders; what is unchanged is skipped, what cannot be read is listed in `failed`.
+
+        `exclude`: patterns, as in a .gitignore, of what to leave out of the folders, now and in every `sync`; a file
+        `.imgindexignore` in a folder says the same. What programs keep for themselves (bins, thumbnails, half a
+        transfer) is left out.
 
         Which images may be copies of each other is known then; asking for duplicates, or `duplicates.prove`, proves it.
 
@@ -118,35 +143,47 @@ class ImageIndex:
         whole = files.absolute(paths)
         for path in whole:
             self._upload_folder.refuse_own(path)
-        for path in whole:
-            if os.path.isdir(path):
-                self._store.images.add_folder(path)
+        self._remembered.add(filter(os.path.isdir, whole), exclude)
         return self._take(whole, progress)
 
     def sync(self, *, progress: Progress | None = None) -> Added:
         """Walk the added folders again, and what was uploaded."""
-        folders = [*self._store.images.folders(), str(self._upload_folder.folder)]
-        return self._take([path for path in folders if os.path.isdir(path)], progress)
+        return self._take(list(filter(os.path.isdir, self._remembered.folders())), progress, uploads=True)
 
     def missing(self) -> list[str]:
         """Recorded paths that do not exist now; not forgotten, as their drive may only be away."""
         return [file.path for file in self._store.images.files_below(os.sep) if not os.path.lexists(file.path)]
 
-    def _take(self, paths: list[str], progress: Progress | None) -> Added:
+    def left_out(self) -> list[str]:
+        """Recorded files that are there, but that no walk takes any more: in bins, or excluded since.
+
+        They are not forgotten, as `remove` does that; but none in a bin ever holds what goes from elsewhere.
+        """
+        exclusions = self._remembered.exclusions()
+        recorded = (file.path for file in self._store.images.files_below(os.sep))
+        return [path for path in recorded if exclusions.leave_out_recorded(path) and os.path.lexists(path)]
+
+    def _walk(self, paths: Sequence[str], *, uploads: bool) -> Iterator[files.Found | Failure]:
+        own = str(self._upload_folder.folder)
+        yield from walk(paths, skip=str(self.folder), exclusions=self._remembered.exclusions())
+        if uploads and os.path.isdir(own):  # whatever is excluded from the folders around it
+            yield from walk([own], skip=str(self.folder))
+
+    def _take(self, paths: Sequence[str], progress: Progress | None, *, uploads: bool = False) -> Added:
         start = time.monotonic()
-        total = sum(1 for _ in files.walk(paths, skip=str(self.folder))) if progress else 0
+        total = sum(1 for _ in self._walk(paths, uploads=uploads)) if progress else 0
 
         def recorded(tally: Tally) -> None:
             self._neighbours.fit_if_due(GROWING)
             if progress:
                 progress(tally.done, total)
 
-        tally = self._pipeline.run(files.walk(paths, skip=str(self.folder)), recorded)
+        tally = self._pipeline.run(self._walk(paths, uploads=uploads), recorded)
         self._grown()
         counts = self._store.images.counts()
         return Added(
             tally.added, tally.unchanged, tally.moved, tally.failed,
-            counts.images, counts.files, time.monotonic() - start,
+            counts.images, counts.files, time.monotonic() - start, tally.skipped,
         )  # fmt: skip
 
     def _grown(self) -> None:
@@ -159,34 +196,15 @@ class ImageIndex:
         self._candidates.propose()
 
     def remove(self, targets: Iterable[AnyPath | int]) -> Removed:
-        """Forget images by id, or files and folders by path; nothing is deleted but what was uploaded into the index.
+        """Forget images by id, or files and folders by path; nothing is deleted but an upload whose id is given.
 
-        Raises NotIndexedError, before anything is forgotten, for a target that the index does not know.
+        Raises, before anything is forgotten, NotIndexedError for a target that the index does not know, and UsageError
+        for the path of an upload: only its id says that the one file of it is to go.
         """
-        folders = set(self._store.images.folders())
-        gone: set[str] = set()
-        forgotten: set[str] = set()
-        for target in targets:
-            inside: set[str] = set()
-            if isinstance(target, int):
-                found = self._store.images.files_of([target])
-            else:
-                if not os.fspath(target):
-                    raise UsageError(files.EMPTY_PATH)
-                path = os.path.abspath(os.path.expanduser(target))
-                found = self._store.images.files_at([path]) + self._store.images.files_below(path)
-                inside = {folder for folder in folders if os.path.join(folder, "").startswith(os.path.join(path, ""))}
-                forgotten |= inside
-            if not found and not inside:
-                raise not_indexed(target)
-            gone |= {file.path for file in found}
-        with self._store.transaction():
-            self._store.images.remove_files(sorted(gone))
-            self._store.images.remove_folders(sorted(forgotten))
-        self.uploads.drop(gone)
+        gone, deleted, kept = self._remover.remove(targets)
         self._follow()
         counts = self._store.images.counts()
-        return Removed(len(gone), counts.images, counts.files)
+        return Removed(gone, counts.images, counts.files, deleted, kept)
 
     # Asking
 
@@ -232,14 +250,22 @@ class ImageIndex:
     # Health
 
     def check(self, *, full: bool = False, progress: Progress | None = None) -> list[str]:
-        """What is wrong with the index, one sentence each; `full`: also compute all duplicates anew and compare."""
+        """What is wrong with the index, one sentence each.
+
+        `full`: also read all files again, and compute all duplicates anew, and compare.
+        """
         rooms = (self._store, self._neighbours, self._near, self._placement, self.cleanup)
         problems = [problem for room in rooms for problem in room.problems()]
-        return problems + (self._verdicts.problems(progress) if full else [])
+        return problems + (self._rereading.problems(progress) + self._verdicts.problems(progress) if full else [])
 
     def repair(self, *, full: bool = False) -> None:
-        """Settle what was interrupted, forget what is not whole, rebuild what is derived; `full`: duplicates, too."""
+        """Settle what was interrupted, forget what is not whole, rebuild what is derived.
+
+        `full`: also forget files that hold something else than was indexed, and prove duplicates anew.
+        """
         self._store.repair()
+        if full:
+            self._rereading.repair()
         self._neighbours.rebuild()
         self._near.rebuild()
         self._placement.repair()

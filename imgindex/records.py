@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from imgindex.facts import Facts
+
 Sha256 = bytes  # 32 of them
 LARGEST_ID = 2**63 - 1  # as far as SQLite counts
 
@@ -30,7 +32,8 @@ class Decoded:
     width: int  # pixels of the upright original
     height: int
     digest: bytes  # 32 bytes, the same for the same pixels in another lossless file; zeros for a large picture
-    description: bytes  # its local features, as `features.describe` gives them
+    description: bytes  # its local features, as `local_features.describe` gives them
+    facts: Facts  # what the file holds
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,9 @@ class File:
     image: int
     bytes: int
     mtime_ns: int
+    device: int = 0  # this and the next two: 0 where an older version recorded it
+    inode: int = 0
+    ctime_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,8 @@ class ImageFile:
     bytes: int
     mtime_ns: int
     sha256: Sha256
+    device: int = 0  # 0: not known
+    inode: int = 0
 
 
 @dataclass(frozen=True)

@@ -137,3 +137,39 @@ def m003_themes(db: Database) -> None:
         "CREATE INDEX placements_theme ON placements(theme)",
     ):
         db.execute(statement)
+
+
+@migrations()
+def m004_holding(db: Database) -> None:
+    """What each file holds, how two proven pictures relate, which folders are protected, and what is moved together."""
+    for statement in (
+        # Of a content, as JSON (`Facts`); images of older versions have none until `sync` has read them again.
+        """CREATE TABLE facts (
+            image INTEGER PRIMARY KEY REFERENCES images(id) ON DELETE CASCADE, facts TEXT NOT NULL)""",
+        # Of a proven pair, once both files were looked at; as its verdict it depends on the two contents only.
+        """CREATE TABLE relations (
+            a INTEGER NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+            b INTEGER NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+            kind TEXT NOT NULL CHECK (kind IN ('version', 'part', 'edited', 'alike')),
+            share_a REAL NOT NULL, share_b REAL NOT NULL, place_ab REAL NOT NULL, place_ba REAL NOT NULL,
+            finer REAL NOT NULL, noisier REAL NOT NULL, light REAL NOT NULL,
+            stretched INTEGER NOT NULL, transform TEXT NOT NULL, places TEXT NOT NULL,
+            PRIMARY KEY (a, b), CHECK (a < b)) WITHOUT ROWID""",
+        "CREATE INDEX relations_b ON relations(b)",
+        # 0: not known, as of files that were recorded by an older version.
+        "ALTER TABLE files ADD COLUMN device INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE files ADD COLUMN inode INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE files ADD COLUMN ctime_ns INTEGER NOT NULL DEFAULT 0",
+        """CREATE TABLE policies (
+            folder TEXT PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('protect', 'prefer')),
+            created TEXT NOT NULL) WITHOUT ROWID""",
+        "CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        # Entries with one number stand for one picture and what belongs to it.
+        "ALTER TABLE ledger ADD COLUMN unit INTEGER NOT NULL DEFAULT 0",
+        # Where both places of a file were mounted; '': not known, as of what an older version put away.
+        "ALTER TABLE ledger ADD COLUMN drive TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE ledger ADD COLUMN target_drive TEXT NOT NULL DEFAULT ''",
+        # Paths of one file that no number of it tells (two mounts of one folder).
+        "CREATE TABLE views (one TEXT NOT NULL, other TEXT NOT NULL, PRIMARY KEY (one, other)) WITHOUT ROWID",
+    ):
+        db.execute(statement)

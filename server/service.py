@@ -11,6 +11,7 @@ from flask import current_app
 
 from imgindex import (
     Clusters,
+    Containment,
     Duplicates,
     Group,
     ImageIndex,
@@ -133,6 +134,16 @@ class Service:
             return picture.image
         vector: Floats = self.batcher.put([picture], keep=False)[0].result().vector
         return vector
+
+    def contains(self, pictures: Sequence[tuple[str, bytes]]) -> Containment:
+        """Whether the index holds pictures, each with its name; none is kept. Raises OverloadedError, WeightsError."""
+        if len(pictures) > self.settings.files:
+            raise UsageError(f"{len(pictures)} files are too many at once; send at most {self.settings.files}.")
+        return self.index.contents.of_uploads(pictures, embed=self._embed)
+
+    def _embed(self, pictures: Sequence[Incoming]) -> Floats:
+        """(N, D) embeddings, in batches with the pictures of other requests."""
+        return np.stack([queued.result().vector for queued in self.batcher.put(pictures, keep=False)])
 
     def forget(self, image: int) -> None:
         """Forget an image and delete its uploaded file, if any. Raises NotIndexedError."""

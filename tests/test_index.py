@@ -149,7 +149,7 @@ def test_a_bad_file_is_tried_again_by_another_decoder(tmp_path, photos, embedder
         plain = files.read
         monkeypatch.setattr("imgindex.files.read", lambda path, limit: read.append(path) or plain(path, limit))
         index.add([photos])
-    assert read == [str(photos / "bad.png")]
+    assert read == [str(photos / "bad.png")] * 2  # once is no verdict
 
 
 def test_hidden_names_and_links_out_of_the_tree_are_skipped(index, photos, tmp_path):
@@ -426,10 +426,10 @@ def test_a_file_from_1970_overwritten_by_something_else(index, photos):
 
 
 def test_a_huge_file_is_not_read(index, tmp_path, monkeypatch):
-    with open(tmp_path / "huge.mp4", "wb") as file:
+    with open(tmp_path / "huge.tif", "wb") as file:
         file.truncate(3 << 30)
     monkeypatch.setattr("imgindex.files.read", lambda *_: pytest.fail("it was read"))
-    assert [failure.reason for failure in index.add([tmp_path / "huge.mp4"]).failed] == ["larger than 400 MB"]
+    assert [failure.reason for failure in index.add([tmp_path / "huge.tif"]).failed] == ["larger than 400 MB"]
 
 
 def test_pictures_that_do_not_differ(tmp_path):
@@ -450,7 +450,7 @@ def test_a_model_that_gives_no_numbers_is_refused(tmp_path, photos):
         def embed(self, pixels):
             return np.full((len(pixels), 16), np.nan, np.float32)
 
-    with ImageIndex(tmp_path / "index", embedder=Broken()) as index, pytest.raises(WeightsError, match="not finite"):
+    with ImageIndex(tmp_path / "index", embedder=Broken()) as index, pytest.raises(WeightsError, match="NaN"):
         index.add([photos])
 
 

@@ -1,19 +1,23 @@
 """Putting redundant files away, so that the last copy of a picture never goes and all of it can be brought back."""
 
-import fcntl
-import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from io import BufferedReader
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 from imgindex import files
 from imgindex.cleanup import moves
+from imgindex.cleanup.belongings import with_sidecars
+from imgindex.cleanup.checks import checked
+from imgindex.cleanup.drives import GoneError, drive_of
 from imgindex.cleanup.journal import Ended, Entry, Journal
+from imgindex.cleanup.opened import Opened, digest, open_regular
 from imgindex.cleanup.plan import Cleaned, How, Plan, Skipped, Step, Undone, plan
-from imgindex.duplicates.records import Duplicates
-from imgindex.errors import BusyError, UsageError
+from imgindex.cleanup.quarantine import quarantine as quarantine_in
+from imgindex.cleanup.views import SameFileError
+from imgindex.duplicates.records import Duplicates, Held
+from imgindex.errors import BusyError, NotIndexedError
 from imgindex.records import File
 from imgindex.storage.storage import Storage
 from imgindex.types import AnyPath, Progress
@@ -35,9 +39,31 @@ class Cleanup:
         self._find = find
         self._follow = follow
 
-    def plan(self, how: How = "trash", *, keep: Sequence[str] = ()) -> Plan:
-        """What cleaning would do; does nothing. `keep` is as for `index.duplicates.find`."""
-        return plan(self._find(keep).groups, how)
+    def plan(
+        self,
+        how: How = "trash",
+        *,
+        keep: Sequence[str] = (),
+        only: Held | None = None,
+        group: int | None = None,
+        under: AnyPath | None = None,
+    ) -> Plan:
+        """What cleaning would do; does nothing. `keep` is as for `index.duplicates.find`.
+
+        Of all files that one which stays holds, or of those that are held by the same bytes (`only` "exact") or pixels
+        ("same"), in one group, under one folder. Raises NotIndexedError for a group that there is not.
+        """
+        groups = self._find(keep).groups
+        if group is not None:
+            groups = tuple(one for one in groups if one.id == group)
+            if not groups:
+                raise NotIndexedError(f"There is no group {group} now.")
+        made = plan(groups, how, keep=keep, only=only).without(self._journal.views())
+        if under is not None:
+            top = os.path.join(os.path.abspath(os.path.expanduser(under)), "")
+            steps = tuple(step for step in made.steps if step.path.startswith(top))
+            made = replace(made, steps=steps, skipped=tuple(one for one in made.skipped if one.path.startswith(top)))
+        return made if how == "hardlink" else with_sidecars(made)
 
     def apply(self, plan: Plan, *, quarantine: AnyPath | None = None, progress: Progress | None = None) -> Cleaned:
         """Put away each file that is as it was indexed, if its keeper is there, unchanged, and another file.
@@ -45,21 +71,29 @@ class Cleanup:
         `progress` is called with the files done and all there are. Raises UsageError for a quarantine without a folder
         or with one that the index would find again.
         """
-        folder = self._quarantine(quarantine) if plan.how == "quarantine" else ""
+        folder = self._quarantine(quarantine, plan) if plan.how == "quarantine" else ""
         done, skipped, freed = [], list(plan.skipped), 0
         with self._journal.alone():
             self._settle_all()
-            run = self._journal.next_run()
+            run, agreed = self._journal.next_run(), self._agreed(plan)
             for number, step in enumerate(plan.steps, 1):
                 try:
+                    if (step.path, step.sha256, step.keep, step.keep_sha256) not in agreed:
+                        raise OSError(None, "is not redundant any more, by what was decided or added since; plan again")
                     freed += self._put_away(step, plan.how, run, folder)
                     done.append(step.path)
+                    skipped += self._put_sidecars_away(step, plan.how, run, folder)
                 except OSError as error:
                     skipped.append(Skipped(step.path, files.reason(error)))
                 if progress:
                     progress(number, len(plan.steps))
         self._follow()
         return Cleaned(tuple(done), tuple(skipped), freed)
+
+    def _agreed(self, plan: Plan) -> set[tuple[str, bytes, str, bytes]]:
+        """Files that may go now, each with every file that stays for it: decisions since the plan are obeyed."""
+        going = [file for group in self._find(plan.keep).groups for file in group.redundant]
+        return {(file.path, file.sha256, file.holder or "", file.holder_sha256 or b"") for file in going}
 
     def recover(self) -> None:
         """Finish or take back what a killed run had begun."""
@@ -91,42 +125,63 @@ class Cleanup:
                     restored.append(entry.path)
                 except OSError as error:
                     failed.append(Skipped(entry.path, files.reason(error)))
-                    if isinstance(error, moves.GoneError):
+                    if isinstance(error, GoneError):
                         self._journal.end(entry, "failed", files.reason(error))
         return Undone(tuple(restored), tuple(failed))
 
-    def _quarantine(self, folder: AnyPath | None) -> str:
-        if not folder:
-            raise UsageError("A quarantine needs a folder to put files into; name one.")
-        path = os.path.abspath(os.path.expanduser(folder))
-        for walked in self._store.images.folders():
-            inside = os.path.relpath(path, walked).split(os.sep)
-            if inside[0] != ".." and (inside == ["."] or not any(part.startswith(".") for part in inside)):
-                raise UsageError(
-                    f"{path} lies in {walked}, which is indexed; choose a quarantine outside, or a hidden one."
-                )
-        return path
+    def _quarantine(self, folder: AnyPath | None, plan: Plan) -> str:
+        going = {step.path for step in plan.steps}
+        index = str(self._store.database.path.parent)
+        return quarantine_in(folder, going, walked=self._store.images.folders(), index=index)
 
     def _put_away(self, step: Step, how: How, run: int, folder: str) -> int:
         """Returns the bytes that it frees. Raises OSError with the reason why the file stays."""
-        with _checked(step, how) as status:
-            target = moves.target(step.path, how, folder)
-            mode = stat.S_IMODE(status.st_mode)
-            entry = self._journal.begin(
-                Entry(run, step.path, step.sha256, step.bytes, step.mtime_ns, mode, step.keep, how, target)
-            )
+        with checked(step, how) as opened:
             try:
-                moves.carry_out(entry)
-                self._finish(entry)
+                self._carry_out(self._entry(step.path, opened, run, step.keep, how, folder), opened)
+            except SameFileError:
+                self._journal.put_view(step.path, step.keep)
+                raise
+            return opened.status.st_size if opened.status.st_nlink == 1 else 0
+
+    def _entry(self, path: str, opened: Opened, run: int, kept: str, how: How, folder: str) -> Entry:
+        target = moves.target(path, how, folder)
+        mode = stat.S_IMODE(opened.status.st_mode)
+        drives = drive_of(path), drive_of(target)
+        return Entry(run, path, opened.sha256, *files.stamp(opened.status), mode, kept, how, target).on(*drives)
+
+    def _carry_out(self, entry: Entry, opened: Opened) -> None:
+        """Raises OSError with the reason why the file is still where it was."""
+        entry = self._journal.begin(entry)
+        try:
+            moves.carry_out(entry, opened)
+            self._finish(entry)
+        except OSError as error:
+            link = entry.action == "hardlink"
+            why = f"cannot {f'become a hard link to {entry.kept}' if link else f'go to {entry.target}'}"
+            why = f"{why} ({files.reason(error)})"
+            ended = None
+            with suppress(OSError):
+                ended = self._settle(entry, "failed", why)
+            if isinstance(error, SameFileError):
+                raise
+            if ended != "done":
+                raise OSError(None, why) from error
+
+    def _put_sidecars_away(self, step: Step, how: How, run: int, folder: str) -> list[Skipped]:
+        """Put what belongs to a file that went where it went; one that cannot go stays, and it is said."""
+        stayed = []
+        for sidecar in step.sidecars:
+            try:
+                with open_regular(sidecar.path) as file:
+                    status = os.fstat(file.fileno())
+                    if files.stamp(status) != (sidecar.bytes, sidecar.mtime_ns):
+                        raise OSError(None, "has changed since the plan was made")
+                    opened = Opened(file, digest(file), status)
+                    self._carry_out(self._entry(sidecar.path, opened, run, step.keep, how, folder), opened)
             except OSError as error:
-                what = f"become a hard link to {step.keep}" if how == "hardlink" else f"go to {target}"
-                why = f"cannot {what} ({files.reason(error)})"
-                ended = None
-                with suppress(OSError):
-                    ended = self._settle(entry, "failed", why)
-                if ended != "done":
-                    raise OSError(None, why) from error
-            return status.st_size if status.st_nlink == 1 else 0
+                stayed.append(Skipped(sidecar.path, f"belongs to {step.path}, but {files.reason(error)}"))
+        return stayed
 
     def _finish(self, entry: Entry) -> None:
         with self._store.transaction():
@@ -135,7 +190,7 @@ class Cleanup:
             if image is None:
                 self._store.images.remove_files([entry.path])
             else:
-                self._store.images.put_file(File(entry.path, image, *files.stamp(os.stat(entry.path))))
+                self._store.images.put_file(File(entry.path, image, *files.found(entry.path, os.stat(entry.path))[1:]))
 
     def _settle(self, entry: Entry, otherwise: Ended, note: str) -> Ended:
         """End an entry as what is on disk says, or otherwise. Raises OSError when that cannot be told now."""
@@ -143,7 +198,7 @@ class Cleanup:
             if moves.settle(entry):
                 self._finish(entry)
                 return "done"
-        except moves.GoneError as error:
+        except GoneError as error:
             otherwise, note = "failed", files.reason(error)
         self._journal.end(entry, otherwise, note)
         return otherwise
@@ -156,52 +211,3 @@ class Cleanup:
                 if self._settle(entry, "undone", "interrupted") == "undone":
                     back.append(entry)
         return back
-
-
-@contextmanager
-def _checked(step: Step, how: How) -> Iterator[os.stat_result]:
-    """Both files as they were indexed, and held, so that no clean with another index takes the one that stays.
-
-    Raises OSError with the reason to leave the file alone.
-    """
-    with _opened(step.path) as own, _opened(step.keep, f"its keeper {step.keep} ") as keeper:
-        status, kept = os.fstat(own.fileno()), os.fstat(keeper.fileno())
-        if os.path.islink(step.path) or os.path.samestat(status, kept):
-            raise OSError(None, f"takes no room of its own: it is the same file as {os.path.realpath(step.keep)}")
-        if how == "hardlink":
-            for differs, what in (
-                (step.sha256 != step.keep_sha256, "has other bytes"),
-                (status.st_dev != kept.st_dev, "is on another file system"),
-                ((status.st_uid, status.st_gid) != (kept.st_uid, kept.st_gid), "has another owner"),
-            ):
-                if differs:
-                    raise OSError(None, f"{what} than {step.keep}, so it cannot be a hard link to it")
-        _hold(own, fcntl.LOCK_EX)
-        _hold(keeper, fcntl.LOCK_SH)
-        if hashlib.file_digest(keeper, "sha256").digest() != step.keep_sha256:
-            raise OSError(None, f"its keeper {step.keep} has changed; sync and plan again")
-        same = hashlib.file_digest(own, "sha256").digest() == step.sha256
-        status = os.fstat(own.fileno())
-        if not same or files.stamp(status) != (step.bytes, step.mtime_ns):
-            raise OSError(None, "has changed since it was indexed; sync and plan again")
-        if not (os.path.samestat(status, os.stat(step.path)) and os.path.samestat(kept, os.stat(step.keep))):
-            raise OSError(None, "was replaced just now, or its keeper was; sync and plan again")
-        yield status
-
-
-def _opened(path: str, whose: str = "") -> BufferedReader:
-    try:
-        return moves.open_regular(path)
-    except (FileNotFoundError, NotADirectoryError):
-        raise OSError(None, f"{whose}is gone; sync and plan again") from None
-    except OSError as error:
-        raise OSError(None, f"{whose}cannot be read ({files.reason(error)})") from error
-
-
-def _hold(file: BufferedReader, lock: int) -> None:
-    try:
-        fcntl.flock(file, lock | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise OSError(None, f"another program holds {file.name}; clean again when it is done") from None
-    except OSError:  # a file system without locks
-        pass

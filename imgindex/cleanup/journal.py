@@ -28,6 +28,12 @@ class Entry:
     state: Literal["begun", "done", "undone", "failed"] = "begun"
     note: str = ""
     id: int = 0
+    drive: str = ""  # of the path, as `drives` writes it; of older versions there is none
+    target_drive: str = ""
+
+    def on(self, drive: str, target_drive: str) -> "Entry":
+        """The same one, with where its places are mounted."""
+        return replace(self, drive=drive, target_drive=target_drive)
 
 
 class Journal:
@@ -60,22 +66,23 @@ class Journal:
 
     def _entries(self, which: str, parameters: list[int | None]) -> list[Entry]:
         rows = self._database.rows(
-            "SELECT run, path, sha256, bytes, mtime_ns, mode, kept, action, target, state, note, id FROM ledger "
-            f"WHERE {which} ORDER BY id DESC",
+            "SELECT run, path, sha256, bytes, mtime_ns, mode, kept, action, target, state, note, id, drive, "
+            f"target_drive FROM ledger WHERE {which} ORDER BY id DESC",
             parameters,
         )
         return [Entry(*row) for row in rows]
 
     def begin(self, entry: Entry) -> Entry:
         """Record what is about to be done; on disk when this returns. Returns it with its id."""
-        path, kept, target = (os.fsencode(name) for name in (entry.path, entry.kept, entry.target))
+        names = (entry.path, entry.kept, entry.action, entry.target, entry.drive, entry.target_drive)
+        numbers = (entry.run, now(), entry.sha256, entry.bytes, entry.mtime_ns, entry.mode)
         with self._database.transaction():
             self._database.write(
-                "INSERT INTO ledger (run, created, path, sha256, bytes, mtime_ns, mode, kept, action, target, state, "
-                "note) VALUES (?, ?, CAST(? AS TEXT), ?, ?, ?, ?, CAST(? AS TEXT), ?, CAST(? AS TEXT), 'begun', '')",
-                [(entry.run, now(), path, entry.sha256, entry.bytes, entry.mtime_ns, entry.mode, kept, entry.action,
-                  target)],
-            )  # fmt: skip
+                "INSERT INTO ledger (run, created, sha256, bytes, mtime_ns, mode, path, kept, action, target, drive, "
+                "target_drive, state, note) VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), "
+                "CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), 'begun', '')",
+                [(*numbers, *map(os.fsencode, names))],
+            )
             return replace(entry, id=int(self._database.rows("SELECT last_insert_rowid()")[0][0]))
 
     def end(self, entry: Entry, state: Ended, note: str = "") -> None:
@@ -84,3 +91,13 @@ class Journal:
             "UPDATE ledger SET state = ?, note = CAST(? AS TEXT) WHERE id = ?",
             [(state, os.fsencode(note), entry.id)],
         )
+
+    def views(self) -> set[tuple[str, str]]:
+        """Pairs of paths that were found to be one file, in both orders."""
+        rows = self._database.rows("SELECT one, other FROM views")
+        return {pair for one, other in rows for pair in ((one, other), (other, one))}
+
+    def put_view(self, one: str, other: str) -> None:
+        """Remember that two paths are one file."""
+        pair = [os.fsencode(path) for path in sorted((one, other))]
+        self._database.write("INSERT OR REPLACE INTO views VALUES (CAST(? AS TEXT), CAST(? AS TEXT))", [tuple(pair)])

@@ -1,59 +1,47 @@
 """Ledger entries on disk: carried out, settled after a kill, taken back.
 
-A file moves by a second name (link, then unlink) or a whole copy, so at every moment one of its two places holds all of
-it, and nothing is ever overwritten.
+At every moment one of a file's places holds all of it. What was moved is compared with what was looked at, since a name
+may have got another file in between; then it goes back. Nothing is ever overwritten.
 """
 
 import errno
-import hashlib
 import os
-import shutil
-import stat
 from contextlib import suppress
 from datetime import datetime
-from io import BufferedReader
 from itertools import count
 
-from imgindex import files
+from imgindex.cleanup.copies import copy, discard, holds, part, sync
+from imgindex.cleanup.drives import check_drive, lost
 from imgindex.cleanup.journal import Entry
+from imgindex.cleanup.links import link, link_name, settle_link, unlink
+from imgindex.cleanup.opened import KeeperError, Opened, open_regular
 from imgindex.cleanup.plan import How
+from imgindex.cleanup.quarantine import below
+from imgindex.cleanup.renames import away, bring_home, give_name, rename_new, take_away
 from imgindex.cleanup.trash import info, info_head, trash_of
+from imgindex.cleanup.views import SameFileError, check_apart, discard_probe
 
 
-class GoneError(OSError):
-    """A file that nobody can bring back: it is in neither of its places."""
+def carry_out(entry: Entry, opened: Opened) -> None:
+    """Do what an entry says. Raises OSError, after which `settle` tells how far it went.
 
-
-def open_regular(path: str) -> BufferedReader:
-    """Open for reading what must be a file; never waits for a pipe. Raises OSError."""
-    file = open(path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK))  # noqa: SIM115  # it is the caller's
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(None, "not a regular file")
-    return file
-
-
-def carry_out(entry: Entry) -> None:
-    """Do what an entry says. Raises OSError, after which `settle` tells how far it went."""
+    Raises SameFileError, with the file back where it was, when the one that stays went with it.
+    """
     _discard_parts(entry)
-    if entry.action == "hardlink":
-        os.link(os.path.realpath(entry.kept), entry.target)
-        status = os.lstat(entry.path)  # once more, as its bytes go for good
-        if files.stamp(status) != (entry.bytes, entry.mtime_ns):
-            raise OSError(None, "changed just now")
-        os.replace(entry.target, entry.path)
-        _sync(os.path.dirname(entry.path))
-        return
-    if entry.action == "trash":
-        part = _part(entry.path, info(entry.target))
-        with open(part, "xb") as file:
-            file.write(
-                info_head(entry.path, entry.target) + f"DeletionDate={datetime.now():%Y-%m-%dT%H:%M:%S}\n".encode()
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        _rename(part, info(entry.target))
-    _move(entry, entry.path, entry.target)
+    if opened.keeper:
+        check_apart(entry)
+    try:
+        if entry.action == "hardlink":
+            link(entry, opened)
+        else:
+            if entry.action == "trash":
+                _write_info(entry)
+            _move(entry, opened, entry.path, entry.target)
+    except KeeperError as error:
+        with suppress(KeeperError):
+            opened.check_keeper()
+            raise SameFileError(entry.kept) from error
+        raise
 
 
 def settle(entry: Entry) -> bool:
@@ -61,18 +49,25 @@ def settle(entry: Entry) -> bool:
 
     Raises GoneError when it is in neither place, and OSError when that cannot be told now.
     """
+    check_drive(entry)
     _discard_parts(entry)
+    _bring_home(entry, entry.path)
     if entry.action == "hardlink":
-        return os.path.samefile(entry.path, entry.kept)
+        _bring_home(entry, entry.target)
+        return settle_link(entry)
     ours = entry.action == "quarantine" or _read(info(entry.target)).startswith(info_head(entry.path, entry.target))
-    moved = ours and _holds(entry.target, entry)
-    if moved and _holds(entry.path, entry):
+    moved = ours and holds(entry.target, entry)
+    if moved and holds(entry.path, entry):
         os.unlink(entry.target)
         moved = False
+    elif ours and os.path.lexists(entry.target) and not os.path.lexists(entry.path):
+        moved = moved and _opens(entry.kept)
+        if not moved:  # a kill came before what was moved was looked at, and it is not what should have been
+            give_name(entry.target, entry.path)
     if not moved and not os.path.lexists(entry.path):
-        raise _lost(entry)
+        raise lost(entry)
     if not moved and ours and entry.action == "trash":
-        _discard(info(entry.target))
+        discard(info(entry.target))
     return moved
 
 
@@ -81,112 +76,90 @@ def bring_back(entry: Entry) -> None:
 
     Raises GoneError when its file was deleted for good, and OSError when it cannot be brought back now.
     """
+    check_drive(entry)
     _discard_parts(entry)
-    intact = _holds(entry.path, entry)
+    _bring_home(entry, entry.path)
     if entry.action == "hardlink":
-        if os.path.lexists(entry.path) and not intact:
-            raise OSError(None, "has changed since, or another file has come there")
-        source = entry.path if intact else entry.kept
-        if not _holds(source, entry):
-            raise _lost(entry)
-        os.replace(_copy(entry, source, entry.path), entry.path)
-        _sync(os.path.dirname(entry.path))
+        unlink(entry)
         return
-    if intact and os.lstat(entry.path).st_mtime_ns == entry.mtime_ns:  # by the killed undo
-        if _holds(entry.target, entry):
+    _bring_home(entry, entry.target)
+    if holds(entry.path, entry) and os.lstat(entry.path).st_mtime_ns == entry.mtime_ns:  # by the killed undo
+        if holds(entry.target, entry):
             os.unlink(entry.target)
     elif os.path.lexists(entry.path):
         raise OSError(None, f"another file has come there; move it away and undo again (it is kept as {entry.target})")
-    elif _holds(entry.target, entry):
-        _move(entry, entry.target, entry.path)
+    elif holds(entry.target, entry):
+        with open_regular(entry.target) as file:
+            _move(entry, Opened(file, entry.sha256, os.fstat(file.fileno())), entry.target, entry.path)
     elif os.path.lexists(entry.target):
         raise OSError(None, f"{entry.target} is not as it was put there")
     else:
-        raise _lost(entry)
+        raise lost(entry)
     if entry.action == "trash":
-        _discard(info(entry.target))
+        discard(info(entry.target))
 
 
-def _lost(entry: Entry) -> OSError:
-    if any(os.path.isdir(os.path.dirname(place)) for place in (entry.path, entry.target)):
-        return GoneError(None, f"is gone: it is not at {entry.target} any more")
-    return OSError(None, f"is not at {entry.target}; connect its drive and try again")
+def _write_info(entry: Entry) -> None:
+    made = part(entry.path, info(entry.target))
+    with open(made, "xb") as file:
+        date = f"DeletionDate={datetime.now():%Y-%m-%dT%H:%M:%S}\n"
+        file.write(info_head(entry.path, entry.target) + date.encode())
+        file.flush()
+        os.fsync(file.fileno())
+    rename_new(made, info(entry.target))
 
 
-def _move(entry: Entry, source: str, target: str) -> None:
+def _move(entry: Entry, opened: Opened, source: str, target: str) -> None:
+    """Raises OSError, with the file back at its source, unless what was moved is what was looked at."""
     os.makedirs(os.path.dirname(target), exist_ok=True)
     try:
-        _rename(source, target)
+        rename_new(source, target)
+        moved = target
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _rename(_copy(entry, source, target), target)
-        _sync(os.path.dirname(target))
-        os.unlink(source)
-    for place in target, source:
-        _sync(os.path.dirname(place))
-
-
-def _rename(source: str, target: str) -> None:
+        rename_new(copy(entry, opened.file, source, target), target)
+        sync(os.path.dirname(target))
+        moved = away(source)
     try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
-            raise
-        if os.path.lexists(target):  # a file system without hard links cannot promise more
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
-        os.rename(source, target)
-    else:
-        os.unlink(source)
-
-
-def _copy(entry: Entry, source: str, target: str) -> str:
-    """A whole copy beside the target, safe on disk; returns its path."""
-    part = _part(entry.path, target)
-    try:
-        with open(source, "rb") as old, open(part, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as new:
-            shutil.copyfileobj(old, new, 1 << 20)
-            new.flush()
-            status = os.fstat(old.fileno())
-            with suppress(OSError):  # what a file system cannot keep, `bring_back` knows
-                os.chown(part, status.st_uid, status.st_gid)
-            with suppress(OSError):
-                shutil.copystat(source, part)
-            with suppress(OSError):
-                os.chmod(part, entry.mode)
-            os.utime(part, ns=(status.st_atime_ns, entry.mtime_ns))
-            os.fsync(new.fileno())
-        if not _holds(part, entry):
-            raise OSError(None, "changed while it was copied")
-    except BaseException:
-        _discard(part)
+        if moved != target:
+            take_away(source)
+        opened.check_is_at(moved)
+        opened.check_keeper()
+    except OSError:
+        if moved == target or os.path.lexists(moved):
+            give_name(moved, source)
+        if moved != target and os.path.lexists(source):
+            discard(target)
         raise
-    return part
+    if moved != target:
+        os.unlink(moved)
+    for place in target, source:
+        sync(os.path.dirname(place))
 
 
-def _holds(path: str, entry: Entry) -> bool:
-    """Whether an entry's file is at a path."""
-    with suppress(OSError):
-        if stat.S_ISREG(os.lstat(path).st_mode) and os.lstat(path).st_size == entry.bytes:
-            with open_regular(path) as file:
-                return hashlib.file_digest(file, "sha256").digest() == entry.sha256
-    return False
-
-
-def _part(path: str, place: str) -> str:
-    """The name beside a place of a file that is not whole yet; nobody else gives such names."""
-    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    return os.path.join(os.path.dirname(place), f".imgindex-{name}.part")
+def _bring_home(entry: Entry, place: str) -> None:
+    """What a kill left away gets its place again, unless that has the same bytes by now."""
+    if holds(away(place), entry) and holds(place, entry):
+        os.unlink(away(place))
+    else:
+        bring_home(place)
 
 
 def _discard_parts(entry: Entry) -> None:
     for place in entry.path, entry.target, info(entry.target):
-        _discard(_part(entry.path, place))
+        made = part(entry.path, place)
+        discard(made)
+        discard(away(made))
+    discard_probe(entry)
 
 
-def _discard(path: str) -> None:
-    with suppress(FileNotFoundError, NotADirectoryError):
-        os.unlink(path)
+def _opens(path: str) -> bool:
+    try:
+        open_regular(path).close()
+    except OSError:
+        return False
+    return True
 
 
 def _read(path: str) -> bytes:
@@ -195,21 +168,12 @@ def _read(path: str) -> bytes:
     return b""
 
 
-def _sync(folder: str) -> None:
-    with suppress(OSError):
-        place = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(place)
-        finally:
-            os.close(place)
-
-
 def target(path: str, how: How, folder: str) -> str:
     """A free place for a file that is put away, in a quarantine folder or a trash. Raises OSError."""
     if how == "hardlink":
-        return _part(path, path)
+        return link_name(path)
     if how == "quarantine":
-        wanted = folder + path
+        wanted = below(folder, path)
     else:
         name, suffix = os.path.splitext(os.fsencode(os.path.basename(path)))
         wanted = os.path.join(trash_of(path), "files", os.fsdecode(name[:200] + suffix[-30:]))

@@ -2,15 +2,15 @@
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
-from imgindex.duplicates.records import Group
+from imgindex.duplicates.records import Group, GroupFile, Held
 from imgindex.errors import UsageError
-from imgindex.records import ImageFile
 
 How = Literal["trash", "quarantine", "hardlink"]
+_PLAINNESS: tuple[Held, ...] = ("exact", "same", "version")
 
 
 class Skipped(NamedTuple):
@@ -20,9 +20,17 @@ class Skipped(NamedTuple):
     reason: str
 
 
+class Sidecar(NamedTuple):
+    """A file that belongs to a picture, as it was when the plan was made."""
+
+    path: str
+    bytes: int
+    mtime_ns: int
+
+
 @dataclass(frozen=True)
 class Step:
-    """One redundant file as it was indexed, and the file that stays for it."""
+    """One redundant file as it was indexed, what belongs to it, and the file that stays for it."""
 
     path: str
     sha256: bytes
@@ -32,6 +40,8 @@ class Step:
     mtime_ns: int
     image: int
     group: int
+    why: str = ""
+    sidecars: tuple[Sidecar, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,13 +68,21 @@ class Plan:
     how: How
     steps: tuple[Step, ...]
     skipped: tuple[Skipped, ...]
+    keep: tuple[str, ...] = ()  # the order of ties that it was made with
+
+    def without(self, views: Collection[tuple[str, str]]) -> "Plan":
+        """This plan, in which no file goes that is the one which stays, seen by another path."""
+        same = [step for step in self.steps if (step.path, step.keep) in views]
+        steps = tuple(step for step in self.steps if step not in same)
+        return replace(self, steps=steps, skipped=(*self.skipped, *(Skipped(s.path, seen_twice(s.keep)) for s in same)))
 
     def to_json(self) -> str:
         """ASCII, whatever the names are."""
         steps = [
             asdict(step) | {"sha256": step.sha256.hex(), "keep_sha256": step.keep_sha256.hex()} for step in self.steps
         ]
-        return json.dumps({"how": self.how, "steps": steps, "skipped": [s._asdict() for s in self.skipped]}, indent=1)
+        skipped = [one._asdict() for one in self.skipped]
+        return json.dumps({"how": self.how, "keep": self.keep, "steps": steps, "skipped": skipped}, indent=1)
 
     @staticmethod
     def from_json(text: str) -> "Plan":
@@ -73,37 +91,51 @@ class Plan:
             data = json.loads(text)
             for step in data["steps"]:
                 step |= {name: bytes.fromhex(step[name]) for name in ("sha256", "keep_sha256")}
-                if not (os.path.isabs(step["path"]) and os.path.isabs(step["keep"])):
-                    raise ValueError(f"{step['path']} or {step['keep']} is no absolute path")
+                step["sidecars"] = tuple(Sidecar(*sidecar) for sidecar in step.get("sidecars", ()))
+                for path in (step["path"], step["keep"], *(sidecar.path for sidecar in step["sidecars"])):
+                    if not os.path.isabs(path):
+                        raise ValueError(f"{path} is not an absolute path")
             if data["how"] not in get_args(How):
-                raise ValueError(f"{data['how']} is no way to clean")
+                raise ValueError(f"{data['how']} is not a way to clean")
             return Plan(
                 data["how"],
                 tuple(Step(**step) for step in data["steps"]),
                 tuple(Skipped(**skipped) for skipped in data["skipped"]),
+                tuple(map(str, data.get("keep", ()))),
             )
         except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"This is no plan of imgindex clean ({error}); make a new one.") from error
+            raise UsageError(f"This is not a valid cleaning plan ({error}); make a new one.") from error
 
 
-def plan(groups: Sequence[Group], how: How) -> Plan:
-    """What to do about each group's files beyond the first."""
+def seen_twice(keep: str) -> str:
+    """Why a file stays that is its keeper itself, in a view of its folder."""
+    return f"is the same file as {keep}, seen by another path, so it takes no room of its own"
+
+
+def plan(groups: Iterable[Group], how: How, *, keep: Sequence[str] = (), only: Held | None = None) -> Plan:
+    """What to do about the files of each group that one which stays holds; `only`: those held so, or more plainly."""
     steps, skipped = [], []
     for group in groups:
-        keep, *others = group.files
-        for copy in others:
-            if why := _spared(group, copy, how):
-                skipped.append(Skipped(copy.path, why))
+        for file in group.files:
+            if file.stays or file.holder is None or file.holder_sha256 is None:
+                if file.facts is None and file is not group.files[0]:
+                    skipped.append(Skipped(file.path, file.why))
+            elif only and _PLAINNESS.index(file.held or "version") > _PLAINNESS.index(only):
                 continue
-            file = (copy.path, copy.sha256, keep.path, keep.sha256, copy.bytes, copy.mtime_ns)
-            steps.append(Step(*file, copy.image, group.id))
-    return Plan(how, tuple(steps), tuple(skipped))
+            elif why := _spared(group, file, how):
+                skipped.append(Skipped(file.path, why))
+            else:
+                own = (file.path, file.sha256, file.holder, file.holder_sha256, file.bytes, file.mtime_ns)
+                steps.append(Step(*own, file.image, group.id, file.why))
+    return Plan(how, tuple(steps), tuple(skipped), tuple(keep))
 
 
-def _spared(group: Group, copy: ImageFile, how: How) -> str:
+def _spared(group: Group, file: GroupFile, how: How) -> str:
+    if file.facts is None:  # an older version recorded it, so what belongs to it is not known, either
+        return "was not looked at closely yet; sync, and plan again"
     if group.loose:
         pair = f"images {group.weakest.a} and {group.weakest.b}" if group.weakest else "one pair"
         return f"look at group {group.id} first: only the likeness of {pair} holds it together"
-    if how == "hardlink" and copy.sha256 != group.files[0].sha256:
-        return f"has not the same bytes as {group.files[0].path}, so it cannot be a hard link to it"
+    if how == "hardlink" and file.held != "exact":
+        return f"does not have the same bytes as {file.holder}, so it cannot be a hard link to it"
     return ""

@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from imgindex import ImageIndex, ImgindexError, UsageError, __version__, available_models
-from imgindex.cli import clusters, duplicates, serve
+from imgindex.cli import clusters, duplicates, policies, serve
 from imgindex.cli.console import progress, show
-from imgindex.cli.options import Index, Json, Model, Strict, Weights, existing, folder, ids_or_paths
+from imgindex.cli.options import Exclude, Index, Json, Model, Strict, Weights, existing, folder, ids_or_paths
 from imgindex.rendering import exports, text
 from imgindex.rendering.paths import printable
 
@@ -42,7 +42,7 @@ def options(
     """Find the copies, find images like this, and keep a growing collection sorted."""
 
 
-for commands in (duplicates, clusters, serve):
+for commands in (duplicates, policies, clusters, serve):
     app.add_typer(commands.app)
 
 
@@ -71,6 +71,7 @@ def main() -> None:
 @app.command()
 def add(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Pictures and folders.")],
+    exclude: Exclude = None,
     model: Model = None,
     weights: Weights = None,
     strict: Strict = False,
@@ -79,7 +80,7 @@ def add(
 ) -> None:
     """Index pictures and folders; unchanged files are skipped."""
     with ImageIndex(folder(index), model=model, weights=weights) as opened, progress(opened) as step:
-        added = opened.add(paths, progress=step)
+        added = opened.add(paths, exclude=exclude or (), progress=step)
         opened.duplicates.prove(progress=step)
     show(json, exports.added_json(added), lambda: text.added_text(added))
     raise typer.Exit(int(strict and bool(added.failed)))
@@ -91,7 +92,7 @@ def remove(
     index: Index = None,
     json: Json = False,
 ) -> None:
-    """Forget pictures; files stay where they are, except uploads to the server, which are deleted."""
+    """Forget pictures; files stay where they are, except an upload whose id is given: its file is deleted."""
     with existing(index) as opened:
         removed = opened.remove(ids_or_paths(targets))
     show(json, asdict(removed), lambda: text.removed_text(removed))
@@ -103,14 +104,16 @@ def sync(weights: Weights = None, strict: Strict = False, index: Index = None, j
     with existing(index, weights) as opened, progress(opened) as step:
         added = opened.sync(progress=step)
         opened.duplicates.prove(progress=step)
-        missing = opened.missing()
-    show(json, exports.added_json(added) | {"missing": missing}, lambda: text.added_text(added, missing))
+        missing, out = opened.missing(), opened.left_out()
+    found = exports.added_json(added) | {"missing": missing, "left_out": out}
+    show(json, found, lambda: text.added_text(added, missing, out))
     raise typer.Exit(int(strict and bool(added.failed)))
 
 
 @app.command()
 def watch(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", exists=True, file_okay=False)],
+    exclude: Exclude = None,
     model: Model = None,
     weights: Weights = None,
     index: Index = None,
@@ -133,7 +136,7 @@ def watch(
                 left = [folder for folder in folders if folder.is_dir()]
                 if total is None:
                     with progress(opened) as step:
-                        total = opened.add(left, progress=step)
+                        total = opened.add(left, exclude=exclude or (), progress=step)
                         opened.duplicates.prove(progress=step)
                     print(text.added_text(total), "Watching; press Ctrl-C to stop.", sep="\n", file=sys.stderr)
                 elif change and left:
@@ -171,7 +174,9 @@ def similar(
 @app.command()
 def check(
     repair: Annotated[bool, typer.Option("--repair", help="Rebuild derived files and drop broken entries.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Also recompute all duplicates and compare.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Also read all files and recompute all duplicates, and compare.")
+    ] = False,
     index: Index = None,
     json: Json = False,
 ) -> None:

@@ -10,6 +10,7 @@ from imgindex import Plan, UsageError, evaluate
 from imgindex.cleanup.plan import How
 from imgindex.cli.console import progress, show, show_formats, write
 from imgindex.cli.options import Index, Json, Weights, existing, ids_or_paths, in_formats, in_order
+from imgindex.duplicates.records import Held
 from imgindex.rendering import exports, text
 
 app = typer.Typer()
@@ -79,6 +80,12 @@ def clean(
     plan: Annotated[
         Path | None, typer.Option("--plan", metavar="FILE", help="The file of the plan; by default, in the index.")
     ] = None,
+    only: Annotated[
+        Held | None,
+        typer.Option("--only", help="Only files held by the same bytes (exact), also pixels (same), or all (version)."),
+    ] = None,
+    group: Annotated[int | None, typer.Option("--group", metavar="ID", help="Only this group.")] = None,
+    under: Annotated[Path | None, typer.Option("--under", metavar="FOLDER", help="Only files below it.")] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Carry out the plan.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Bring back every file that the last clean moved.")] = False,
     index: Index = None,
@@ -99,7 +106,7 @@ def clean(
             where.unlink(missing_ok=True)
             show(json, exports.cleaned_json(cleaned), lambda: text.cleaned_text(cleaned))
             return
-        made = opened.cleanup.plan(how, keep=in_order(keep))
+        made = opened.cleanup.plan(how, keep=in_order(keep), only=only, group=group, under=under)
         write(where, [made.to_json()])
         show(json, exports.plan_json(made, str(where)), lambda: text.plan_text(made, str(where)))
 

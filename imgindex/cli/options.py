@@ -27,6 +27,12 @@ Model = Annotated[
     typer.Option(metavar="NAME", help="One that `imgindex models` lists; fixed once the index exists."),
 ]
 Weights = Annotated[Path | None, typer.Option(metavar="FILE", help="The model's weights, in Keras's .h5 layout.")]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude", metavar="PATTERN", help="Leave out what fits, as in a .gitignore; remembered. May be repeated."
+    ),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if a file could not be read.")]
 
 

@@ -53,12 +53,12 @@ class Placement:
     def known(self, theme: int) -> None:
         """Raises NotIndexedError for a theme that the last run does not have."""
         if theme not in self._runs.sizes(self._runs.last_id()):
-            raise NotIndexedError(f"There is no theme {theme} now; imgindex clusters lists them.")
+            raise NotIndexedError(f"There is no theme {theme} now.", hint="Run imgindex clusters to list them.")
 
     def problems(self) -> list[str]:
         """What is wrong, one sentence each."""
         lost = len(self._runs.unplaced()) if self._runs.last_id() else 0
-        return [f"{lost} images have no theme; imgindex check --repair places them."] if lost else []
+        return [f"{lost} images have no theme; a repair places them."] if lost else []
 
     def repair(self) -> None:
         """Place what has no theme."""

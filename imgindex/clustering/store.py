@@ -27,6 +27,7 @@ class Runs:
         return int(self._rows("SELECT coalesce(max(id), 0) FROM runs")[0][0])
 
     def run(self, run: int) -> Run | None:
+        """A run by its id; None where there is none."""
         rows = self._rows(f"{_RUN} WHERE id = ?", [run])
         return _run(rows[0]) if rows else None
 
@@ -59,6 +60,7 @@ class Runs:
         return space, np.array([row[0] for row in rows], np.int64), np.stack([_floats(row[1]) for row in rows])
 
     def new_theme(self) -> int:
+        """Begin a theme without a name, and return its id, which none has had."""
         with self.transaction():
             self._write("INSERT INTO themes (name) VALUES (NULL)", [()])
             return int(self._rows("SELECT max(id) FROM themes")[0][0])
@@ -83,9 +85,11 @@ class Runs:
         return dict(self._rows("SELECT id, name FROM themes WHERE name IS NOT NULL"))
 
     def rename(self, theme: int, name: str | None) -> None:
+        """Give a theme a name; None takes it back."""
         self._write("UPDATE themes SET name = ? WHERE id = ?", [(name, theme)])
 
     def forget_placements(self) -> None:
+        """No image has a theme after it."""
         self._write("DELETE FROM placements", [()])
 
     def place(self, rows: Iterable[tuple[int, int, float, float | None]]) -> None:

@@ -30,7 +30,7 @@ SURE = 2.33  # standard deviations above that
 GROWN = 0.5  # images that came, as a share of the run's
 ASKED = "It was asked for."
 LONGEST_NAME = 80  # letters of a name
-EMPTY = "The index is empty, so there is nothing to cluster; imgindex add FOLDER takes pictures in."
+EMPTY = "The index is empty, so there is nothing to cluster; add some pictures first."
 
 
 class Themes:

@@ -1,4 +1,4 @@
-"""One guarded process that decodes pictures, and what it may take."""
+"""The parent's side of a worker: one process, what it may take, and how it ended."""
 
 import json
 import os
@@ -9,19 +9,19 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from imgindex.decoding.protocol import DIGEST, REPLY, REQUEST
+from imgindex.decoding.protocol import LACKING, REPLY
 from imgindex.errors import DecodingStoppedError, ImgindexError
-from imgindex.types import Pixels
 
 # What one picture may take. Measured for 100 megapixels in each format: tests/benchmarks/README.md, "Decoding".
 CPU_SECONDS = 2.0  # JPEG, BMP, WebP and most PNG stay below; a noisy PNG of 174 MB takes 3.2
+LOOK = 3  # as often that for a look at two: both are decoded, and compared
 WALL_SECONDS = 30.0  # 15 times that: a busy machine refuses no picture, and none that hangs holds the others up
 MEMORY = 1_000_000_000  # bytes; the hungriest, a TIFF in LZW, peaks at 824 MB
 
 _LIBRARIES = 60_000_000  # part of MEMORY: pages of program files, which the kernel's limit on data leaves out
 _WORKER = Path(__file__).with_name("worker.py")
+# What a picture can do to its decoder; every other signal is somebody else's doing, or a limit of the machine.
+_FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS)
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OPENCV_LOG_LEVEL": "SILENT",
@@ -34,18 +34,16 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Reply:
-    """What a process says of a picture; no pixels: `reason` says why."""
+    """What a worker answers; a body that is no picture's is the reason for that."""
 
-    pixels: Pixels | None
-    width: int = 0
-    height: int = 0
-    digest: bytes = b""
-    description: bytes = b""
-    reason: str = ""
+    readable: bool
+    width: int
+    height: int
+    body: bytearray
 
 
 class KilledError(Exception):
-    """Somebody ended the child; it was not the picture."""
+    """Somebody ended the child, or the machine lacked something; it was not the picture."""
 
 
 class Child:
@@ -59,7 +57,7 @@ class Child:
         config = {
             "path": [folder for folder in sys.path if os.path.isabs(folder)],
             "size": size,
-            "cpu": CPU_SECONDS,
+            "cpu": (CPU_SECONDS, LOOK * CPU_SECONDS),
             "memory": MEMORY - _LIBRARIES,
             "parent": self._owner,
         }
@@ -93,27 +91,25 @@ class Child:
                 raise ImgindexError(f"the picture decoder cannot start: {cause}") from error
 
     def usable(self) -> bool:
-        """Whether it can be asked again."""
         # A process that forked has its parent's children, but must not talk to them.
         return self._owner == os.getpid() and self._link.fileno() >= 0 and self._process.poll() is None
 
-    def ask(self, data: bytes) -> Reply:
-        """Decode a file's bytes. Raises KilledError and DecodingStoppedError."""
+    def ask(self, *request: bytes, act: str, cpu: float) -> Reply:
+        """Send the parts of a request, of an act that has so many seconds of processor time, and await the reply."""
         try:
-            self._link.sendall(REQUEST.pack(len(data)))
-            self._link.sendall(data)
+            for part in request:
+                self._link.sendall(part)
             return self._reply()
         except TimeoutError:
             self.kill()
-            raise DecodingStoppedError(f"decoding takes longer than {WALL_SECONDS:g} seconds") from None
+            raise DecodingStoppedError(f"{act} takes longer than {WALL_SECONDS:g} seconds") from None
         except OSError:
             code = self.kill(dead=True)
-            if code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP):
+            if code == LACKING or (code < 0 and -code not in (*_FAULTS, signal.SIGPROF)):
                 raise KilledError from None
             if code == -signal.SIGPROF:
-                reason = f"decoding takes more than {CPU_SECONDS:g} seconds of processor time"
-                raise DecodingStoppedError(reason) from None
-            return Reply(None, reason=_epitaph(code))
+                raise DecodingStoppedError(f"{act} takes more than {cpu:g} seconds of processor time") from None
+            return Reply(False, 0, 0, bytearray(_epitaph(code).encode()))
         except BaseException:  # interrupted between request and reply
             self.kill()
             raise
@@ -123,11 +119,7 @@ class Child:
         body = self._receive(length)
         if worn:
             self.kill()
-        if not readable:
-            return Reply(None, reason=body.decode(errors="replace"))
-        end = self._size**2 * 3
-        pixels = np.frombuffer(body, np.uint8, end).reshape(self._size, self._size, 3)
-        return Reply(pixels, width, height, bytes(body[end : end + DIGEST]), bytes(body[end + DIGEST :]))
+        return Reply(bool(readable), width, height, body)
 
     def _receive(self, count: int) -> bytearray:
         buffer = bytearray(count)

@@ -5,20 +5,30 @@ it in processes of its own, with at most 2 seconds of processor time and 1 GB of
 A damaged or cut-short file is refused even where a part of it could be shown: half a picture is another picture.
 """
 
+import json
 import queue
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import metadata
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
-from imgindex.decoding.child import WALL_SECONDS, Child, KilledError
+import numpy as np
+
+from imgindex.decoding.child import CPU_SECONDS, LOOK, WALL_SECONDS, Child, KilledError, Reply
 from imgindex.decoding.formats import FORMATS
+from imgindex.decoding.protocol import DIGEST, FACTS, REQUEST, TRANSFORM
 from imgindex.errors import DecodingStoppedError, UnreadablePictureError, UsageError
+from imgindex.facts import from_json
 from imgindex.records import Decoded
 
+if TYPE_CHECKING:
+    from imgindex.comparison.second_look import Relation
+
 LARGEST_FILE = 400_000_000  # bytes; 100 megapixels of 4 bytes, uncompressed
+_ANY_SIZE = 224  # pixels; a look takes none, and this one is the most likely to be asked for next
 READERS = 2  # pictures decoded at once; one alone takes 2 ms, of the 92 or more that the model takes for it
 
 
@@ -40,10 +50,25 @@ class Decoder:
 
     def decode(self, data: bytes) -> Decoded:
         """Decode a file's bytes; raises UnreadablePictureError with the reason."""
-        if not data:
-            raise UnreadablePictureError("the file is empty")
-        if len(data) > LARGEST_FILE:
-            raise UnreadablePictureError(f"the file is larger than {LARGEST_FILE // 1_000_000} MB")
+        _check(data)
+        reply = self._ask(REQUEST.pack(len(data), 0), data, act="decoding", cpu=CPU_SECONDS)
+        end = self._size**2 * 3
+        start = end + DIGEST + FACTS.size
+        (length,) = FACTS.unpack_from(reply.body, end + DIGEST)
+        facts = from_json(bytes(reply.body[start : start + length]))
+        assert facts is not None  # the worker made them
+        pixels = np.frombuffer(reply.body, np.uint8, end).reshape(self._size, self._size, 3)
+        digest, description = bytes(reply.body[end : end + DIGEST]), bytes(reply.body[start + length :])
+        return Decoded(pixels, reply.width, reply.height, digest, description, facts)
+
+    def look(self, one: bytes, other: bytes, transform: Sequence[float]) -> "Relation":
+        """How the pictures in two files relate; `transform`: 3 x 3 by rows, the one's coordinates to the other's."""
+        for data in (one, other):
+            _check(data)
+        request = REQUEST.pack(len(one), len(other)), TRANSFORM.pack(*transform), one, other
+        return _relation(self._ask(*request, act="comparing", cpu=LOOK * CPU_SECONDS).body)
+
+    def _ask(self, *request: bytes, act: str, cpu: float) -> Reply:
         child = self._idle.get()
         try:
             if not self._end.alive:
@@ -54,16 +79,27 @@ class Decoder:
                     child = None
                 child = child or Child(self._size)
                 try:
-                    reply = child.ask(data)
+                    reply = child.ask(*request, act=act, cpu=cpu)
                 except KilledError:
-                    # By someone else, say for want of memory: that tells nothing about the picture.
+                    # By someone else, or for want of memory or room: that tells nothing about the picture.
                     continue
-                if reply.pixels is None:
-                    raise UnreadablePictureError(reply.reason)
-                return Decoded(reply.pixels, reply.width, reply.height, reply.digest, reply.description)
+                if not reply.readable:
+                    raise UnreadablePictureError(reply.body.decode(errors="replace"))
+                return reply
             raise DecodingStoppedError("the decoder was killed on it twice; the machine may lack memory")
         finally:
             self._idle.put(child)
+
+    def renew(self) -> None:
+        """Have fresh processes from now on; one that is at work is let be."""
+        idle: list[Child | None] = []
+        with suppress(queue.Empty):
+            while True:
+                idle.append(self._idle.get_nowait())
+        for child in idle:
+            if child is not None:
+                child.kill()
+            self._idle.put(None)
 
     def close(self) -> None:
         """End the processes, after the calls of other threads."""
@@ -83,6 +119,10 @@ class DecodesOneSize(Protocol):
 
     def decode(self, data: bytes) -> Decoded: ...
 
+    def look(self, one: bytes, other: bytes, transform: Sequence[float]) -> "Relation": ...
+
+    def renew(self) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -97,10 +137,26 @@ class Decoders:
 
     def decode(self, data: bytes, size: int) -> Decoded:
         """As `Decoder.decode`, to a square of this size."""
+        return self._decoder(size).decode(data)
+
+    def look(self, one: bytes, other: bytes, transform: Sequence[float]) -> "Relation":
+        """As `Decoder.look`, by whichever decoder there is."""
+        with self._lock:
+            size = next(iter(self._of_size), _ANY_SIZE)
+        return self._decoder(size).look(one, other, transform)
+
+    def renew(self) -> None:
+        """Have fresh processes from now on: what the ones before refused is worth a second look by others."""
+        with self._lock:
+            decoders = list(self._of_size.values())
+        for decoder in decoders:
+            decoder.renew()
+
+    def _decoder(self, size: int) -> DecodesOneSize:
         with self._lock:
             if size not in self._of_size:
                 self._of_size[size] = self._start(size)
-        return self._of_size[size].decode(data)
+            return self._of_size[size]
 
     def close(self) -> None:
         """End all processes."""
@@ -114,7 +170,23 @@ def decoder_versions() -> str:
     return " ".join(f"{dist.name} {dist.version}" for name in names for dist in metadata.distributions(name=name))
 
 
-def _end(idle: queue.LifoQueue[Child | None], workers: int) -> None:
+def _relation(told: bytearray) -> "Relation":
+    from imgindex.comparison.second_look import Box, Relation
+
+    values = json.loads(told)
+    values["transform"] = tuple(values["transform"])
+    values["where"] = tuple(Box(**box) for box in values["where"])
+    return Relation(**values)
+
+
+def _check(data: bytes) -> None:
+    if not data:
+        raise UnreadablePictureError("the file is empty")
+    if len(data) > LARGEST_FILE:
+        raise UnreadablePictureError(f"the file is larger than {LARGEST_FILE // 1_000_000} MB")
+
+
+def _end(idle: "queue.LifoQueue[Child | None]", workers: int) -> None:
     for _ in range(workers):
         try:
             child = idle.get(timeout=WALL_SECONDS)

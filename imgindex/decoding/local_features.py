@@ -19,6 +19,13 @@ LIMIT = 16_384  # bytes of a description
 _SMALL = 192 * 144  # pixels of the small picture; keypoints from a larger one find no more copies
 _SIDE = 48  # pixels; a picture with a shorter side has no keypoints, only noise of its enlargement
 _FOUND, _POINTS = 200, 160  # keypoints looked for, and kept
+_CONTRAST = 0.02  # of SIFT's weakest keypoint, half of OpenCV's own: the small picture has few, and the best are kept
+_GRID = 8  # cells across and down, over which keypoints are spread: a busy corner must not take them all
+_FINE, _OCTAVE = 64, 32  # parts of a pixel and of a doubling in which place and scale are kept: 16 and 8 bits of them
+_BINS, _TOP = 40, 15  # RootSIFT's numbers times 40, in 4 bits: those above .375 are cut off
+_QUALITIES = range(85, 0, -10)  # of the small picture's JPEG, until it has room beside the keypoints
+_STRIP = (8, 1000)  # pixels, least and most, of a side of the small picture, whatever the shape
+_FLAT = 1  # variance of grey values, below which there is nothing to see
 _PATTERN = 0.4  # correlation of neighbouring pixels, below which a picture is noise; photos have .65 and more
 _HEAD = struct.Struct("<BB")  # version, keypoints; the small picture as JPEG follows them
 _POINT = np.dtype([("x", "<u2"), ("y", "<u2"), ("scale", "u1"), ("angle", "u1"), ("bins", "u1", 64)])
@@ -60,7 +67,7 @@ def describe(image: Pixels) -> bytes:
         points, bins = _sift().detectAndCompute(small, None)
         if points:
             kept = _choose(points, bins, small.shape)
-    for quality in range(85, 0, -10):
+    for quality in _QUALITIES:
         jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
         room = LIMIT - _HEAD.size - len(jpeg)
         if kept.nbytes <= room:
@@ -78,8 +85,8 @@ def parse(blob: bytes) -> Described:
     jpeg = np.frombuffer(blob, np.uint8, offset=_HEAD.size + kept.nbytes)
     bins = np.stack([kept["bins"] >> 4, kept["bins"] & 15], axis=2).reshape(count, 128).astype(np.float32)
     bins /= np.maximum(np.linalg.norm(bins, axis=1, keepdims=True), 1e-6)
-    points = np.stack([kept["x"], kept["y"]], axis=1).astype(np.float32) / 64
-    scales = np.exp2(kept["scale"].astype(np.float32) / 32)
+    points = np.stack([kept["x"], kept["y"]], axis=1).astype(np.float32) / _FINE
+    scales = np.exp2(kept["scale"].astype(np.float32) / _OCTAVE)
     angles = kept["angle"].astype(np.float32) * (2 * np.pi / 256)
     small: Any = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE) if len(jpeg) else None
     if small is None:
@@ -88,9 +95,9 @@ def parse(blob: bytes) -> Described:
 
 
 def _scaled(grey: Array, area: int) -> Array:
-    """To about so many pixels; a strip keeps 8 pixels across and at most 1000 along."""
+    """To about so many pixels; a strip keeps some across and not too many along."""
     factor = (area / grey.size) ** 0.5
-    width, height = (int(np.clip(round(side * factor), 8, 1000)) for side in grey.shape[::-1])
+    width, height = (int(np.clip(round(side * factor), *_STRIP)) for side in grey.shape[::-1])
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(grey, (width, height), interpolation=how))
 
@@ -99,28 +106,28 @@ def _is_noise(grey: Array) -> bool:
     """Whether neighbouring pixels have nothing to do with each other, as in no photo, or hardly differ at all."""
     values = grey - np.float32(grey.mean())
     power = float((values**2).mean())
-    return power < 1 or float((values[:, 1:] * values[:, :-1]).mean()) < _PATTERN * power
+    return power < _FLAT or float((values[:, 1:] * values[:, :-1]).mean()) < _PATTERN * power
 
 
 @cache
 def _sift() -> Any:
-    return cv2.SIFT.create(nfeatures=_FOUND, contrastThreshold=0.02, enable_precise_upscale=True)
+    return cv2.SIFT.create(nfeatures=_FOUND, contrastThreshold=_CONTRAST, enable_precise_upscale=True)
 
 
 def _choose(points: Any, bins: Array, shape: tuple[int, ...]) -> Array:
-    """(N,) _POINT, the strongest keypoints, spread: each further one in a cell of an 8 x 8 grid counts less."""
+    """(N,) _POINT, the strongest keypoints, spread: each further one in a cell of a grid counts less."""
     xy = np.array([point.pt for point in points], np.float32) + 0.5  # a pixel is a square, not a point
     strength = np.array([point.response for point in points])
-    cells = (xy / (shape[1] / 8, shape[0] / 8)).astype(int).clip(0, 7) @ (1, 8)
+    cells = (xy / (shape[1] / _GRID, shape[0] / _GRID)).astype(int).clip(0, _GRID - 1) @ (1, _GRID)
     order = np.lexsort((-strength, cells))
     starts = np.searchsorted(cells[order], cells[order])
     strength[order] /= 1 + np.arange(len(order)) - starts
     best = np.argsort(-strength, kind="stable")[:_POINTS]
     root = np.sqrt(bins[best] / np.maximum(bins[best].sum(axis=1, keepdims=True), 1e-6))
-    levels = np.clip(np.round(root * 40), 0, 15).astype(np.uint8)
+    levels = np.clip(np.round(root * _BINS), 0, _TOP).astype(np.uint8)
     kept = np.empty(len(best), _POINT)
-    kept["x"], kept["y"] = np.clip(np.round(xy[best] * 64), 0, 65535).T
-    kept["scale"] = np.clip(np.round(32 * np.log2([points[i].size for i in best])), 0, 255)
+    kept["x"], kept["y"] = np.clip(np.round(xy[best] * _FINE), 0, 65535).T
+    kept["scale"] = np.clip(np.round(_OCTAVE * np.log2([points[i].size for i in best])), 0, 255)
     kept["angle"] = np.round(np.array([points[i].angle for i in best]) * (256 / 360)).astype(int) % 256
     kept["bins"] = levels[:, ::2] << 4 | levels[:, 1::2]
     return kept

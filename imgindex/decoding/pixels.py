@@ -1,36 +1,13 @@
-"""Stored pixels to shown ones: laid over white, shrunk, in 8 bits. Arrays are (rows, columns) or (rows, columns, N)."""
+"""Stored pixels to shown ones: shrunk, in 8 bits. Arrays are (rows, columns) or (rows, columns, N)."""
 
 import cv2
 import numpy as np
 
 from imgindex.types import Array, Pixels
 
-_STRIP = 256  # rows that are composited at a time, so that the copies stay small
 _HALVE_FROM = 8  # times as large as wanted: from there halving first is twice as fast, as it has a quick path
 _SURE_WHITE = 99.5  # percentile that is white where nothing says what is, so that a few outliers do not darken the rest
 _GAMMA = 2.2  # of a display, for values that are light
-
-
-def over_white(stored: Array, white: float, *, premultiplied: bool) -> Array:
-    """Composite in place, before shrinking, so that the colour of invisible pixels does not bleed in."""
-    colours = stored.shape[2] - 1
-    top = white or 1.0
-    for row in range(0, len(stored), _STRIP):
-        strip = stored[row : row + _STRIP]
-        alpha = cv2.extractChannel(strip, colours)
-        if alpha.min() >= top:
-            continue
-        for channel in range(colours):
-            colour = cv2.extractChannel(strip, channel)
-            # white - (white - colour) * alpha, or colour + white * (1 - alpha)
-            seen = alpha if premultiplied else cv2.multiply(_less(top, colour), alpha, scale=1 / top)
-            over = cv2.add(colour, _less(top, alpha)) if premultiplied else _less(top, seen)
-            cv2.insertChannel(over, strip, channel)
-    return cv2.extractChannel(stored, 0) if colours == 1 else stored
-
-
-def _less(top: float, values: Array) -> Array:
-    return np.asarray(cv2.subtract(np.full_like(values, top), values))
 
 
 def resize(image: Array, width: int, height: int) -> Array:

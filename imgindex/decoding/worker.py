@@ -1,4 +1,4 @@
-"""The process that decodes: bytes in over one socket (its stdin), upright RGB pixels and local features out.
+"""The process that decodes: bytes in over one socket (its stdin), upright RGB pixels, facts and local features out.
 
 `decoder` starts it as a plain script. Whatever a picture does to it, crash, spin or swell, ends this process alone.
 
@@ -15,6 +15,8 @@ import signal
 import socket
 import sys
 import types
+from functools import cache
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     # Started with -I -S, which leave out every folder of packages; these are the parent's own. And imgindex without
@@ -26,47 +28,113 @@ if __name__ == "__main__":
 import cv2  # the parent reads what a failing import says from stderr
 import numpy as np
 
+from imgindex.decoding.inspection import facts_of
 from imgindex.decoding.local_features import describe
-from imgindex.decoding.picture import File, Picture, Unreadable, decode
-from imgindex.decoding.protocol import REPLY, REQUEST
-from imgindex.types import Pixels
+from imgindex.decoding.protocol import FACTS, LACKING, REPLY, REQUEST, TRANSFORM
+from imgindex.decoding.reading import File, Unreadable, decode
+
+if TYPE_CHECKING:
+    from imgindex.decoding.looks import Looks, View
 
 _DESCRIBED = 200_000  # pixels; local features are looked for in less than a quarter of them
 _SMALLEST = math.ceil(_DESCRIBED**0.5 / 2)  # of a JPEG's sides twice this is kept at least, which is _DESCRIBED pixels
 _WORN = 200_000_000  # bytes still held between pictures that make a fresh process the better choice
+_REFUSALS = (Unreadable, MemoryError, cv2.error)
+
+_ROOM = 200_000_000  # bytes that a picture which is refused must not have lacked; most take less
+
+Answer = tuple[bool, int, int, bytes]  # readable, width, height, body
 
 
-def _answer(file: File, size: int) -> tuple[int, int, bytes | memoryview]:
-    """Width, height and pixels; or zeros and the reason."""
+class _Inbox:
+    """Files from the socket, one at a time, in memory that counts."""
+
+    def __init__(self, link: socket.socket, memory: int) -> None:
+        self._link, self._memory = link, memory
+        self._file, self._errors = os.memfd_create("picture"), os.memfd_create("errors")
+        os.dup2(self._errors, 2)  # libraries print, and some say what is damaged
+
+    def read(self, into: memoryview) -> None:
+        """Fill it; raises EOFError where the parent is gone."""
+        got = 0
+        while got < len(into):
+            step = self._link.recv_into(into[got:], flags=socket.MSG_WAITALL)
+            if not step:
+                raise EOFError
+            got += step
+
+    def take(self, length: int) -> File:
+        """The next file; the one before must not be used any more."""
+        self.clear()
+        # The inbox is memory too, though the kernel does not count it as data.
+        resource.setrlimit(resource.RLIMIT_DATA, (self._memory - length, self._memory))
+        os.ftruncate(self._file, length)
+        data = np.frombuffer(mmap.mmap(self._file, length), np.uint8)
+        self.read(data.data)
+        return File(data, f"/proc/self/fd/{self._file}", self._errors)
+
+    def clear(self) -> None:
+        """Give the memory back."""
+        os.ftruncate(self._file, 0)
+
+
+def _decoded(file: File, size: int) -> Answer:
     try:
         picture = decode(file, max(size, _SMALLEST))
-        return *picture.size, picture.rgb(size, size).tobytes() + picture.digest() + describe(_seen(picture))
-    except Unreadable as reason:
-        return 0, 0, str(reason).encode()
-    except MemoryError:
-        return 0, 0, b"it needs more memory than a picture may use"
-    except cv2.error as error:
-        if error.code == cv2.Error.StsNoMem:
-            return 0, 0, b"it needs more memory than a picture may use"
-        if "CV_IO_MAX_IMAGE" in error.err:
-            return 0, 0, b"it claims more pixels than a picture may have"
-        return 0, 0, f"OpenCV refuses it: {' '.join(str(error.err).split())}".encode()
+        facts = facts_of(file.data.data, picture).to_json().encode()
+        body = [picture.rgb(size, size).tobytes(), picture.digest(), FACTS.pack(len(facts)), facts]
+        return True, *picture.size, b"".join([*body, describe(picture.shrunk(pixels=_DESCRIBED))])
+    except _REFUSALS as error:
+        return False, 0, 0, _reason(error).encode()
 
 
-def _seen(picture: Picture) -> Pixels:
-    """The picture in its own shape, with no more pixels than local features are worth."""
-    width, height = picture.size
-    factor = min(1.0, (_DESCRIBED / (width * height)) ** 0.5)
-    return picture.rgb(max(1, round(width * factor)), max(1, round(height * factor)))
+@cache
+def _looks() -> "Looks":
+    """Imported at the first look: decoding alone starts without what only looks need."""
+    from imgindex.decoding.looks import Looks
+
+    return Looks()
 
 
-def _receive(link: socket.socket, into: memoryview) -> bool:
-    got = 0
-    while got < len(into):
-        step = link.recv_into(into[got:], flags=socket.MSG_WAITALL)
-        if not step:
-            return False
-        got += step
+def _compared(inbox: _Inbox, lengths: tuple[int, int]) -> Answer:
+    packed = bytearray(TRANSFORM.size)
+    inbox.read(memoryview(packed))
+    views: list[View] = []
+    refused = ""
+    for name, length in zip(("first", "second"), lengths, strict=True):
+        file = inbox.take(length)
+        try:
+            if not refused:  # else the second is only taken from the socket
+                views.append(_looks().view(file, on_black=views[0].on_black if views else None))
+        except _REFUSALS as error:
+            refused = f"the {name} of the two: {_reason(error)}"
+        del file
+    if refused:
+        return False, 0, 0, refused.encode()
+    try:
+        return True, 0, 0, _looks().compare(views[0], views[1], TRANSFORM.unpack(packed))
+    except _REFUSALS as error:
+        return False, 0, 0, _reason(error).encode()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "it needs more memory than a picture may use"
+    if not isinstance(error, cv2.error):
+        return str(error)
+    if error.code == cv2.Error.StsNoMem:
+        return "it needs more memory than a picture may use"
+    if "CV_IO_MAX_IMAGE" in error.err:
+        return "it claims more pixels than a picture may have"
+    return f"OpenCV refuses it: {' '.join(str(error.err).split())}"
+
+
+def _has_room() -> bool:
+    """Whether there is memory now: libraries say that data is damaged where they get none."""
+    try:
+        mmap.mmap(-1, _ROOM, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+    except OSError:
+        return False
     return True
 
 
@@ -75,11 +143,11 @@ def _resident() -> int:
         return int(statm.read().split()[1]) * resource.getpagesize()
 
 
-def serve(link: socket.socket, *, size: int, cpu: float, memory: int, parent: int) -> None:
-    """Answer requests until the parent is gone."""
+def serve(link: socket.socket, *, size: int, cpu: tuple[float, float], memory: int, parent: int) -> None:
+    """Answer requests until the parent is gone. `cpu`: seconds for a picture, and for a look at two."""
     waiting = select.poll()
     waiting.register(link, select.POLLIN)
-    inbox = os.memfd_create("picture")
+    inbox = _Inbox(link, memory)
     header = bytearray(REQUEST.size)
     link.sendall(REPLY.pack(1, 0, 0, 0, 0))
     while True:
@@ -87,21 +155,18 @@ def serve(link: socket.socket, *, size: int, cpu: float, memory: int, parent: in
         while not waiting.poll(5000):
             if os.getppid() != parent:
                 return
-        signal.setitimer(signal.ITIMER_PROF, cpu)  # its signal ends the process, whatever a library is at
-        if not _receive(link, memoryview(header)):
-            return
-        (length,) = REQUEST.unpack(header)
-        # The inbox is memory too, though the kernel does not count it as data.
-        resource.setrlimit(resource.RLIMIT_DATA, (memory - length, memory))
-        os.ftruncate(inbox, length)
-        file = File(np.frombuffer(mmap.mmap(inbox, length), np.uint8), f"/proc/self/fd/{inbox}")
-        if not _receive(link, file.data.data):
-            return
-        width, height, body = _answer(file, size)
-        del file
-        os.ftruncate(inbox, 0)
+        inbox.read(memoryview(header))
+        length, second = REQUEST.unpack(header)
+        signal.setitimer(signal.ITIMER_PROF, cpu[bool(second)])  # its signal ends the process, whatever a library is at
+        if second:
+            readable, width, height, body = _compared(inbox, (length, second))
+        else:
+            readable, width, height, body = _decoded(inbox.take(length), size)
+        inbox.clear()
         signal.setitimer(signal.ITIMER_PROF, 0)
-        link.sendall(REPLY.pack(width > 0, _resident() > _WORN, width, height, len(body)))
+        if not (readable or _has_room()):
+            sys.exit(LACKING)
+        link.sendall(REPLY.pack(readable, _resident() > _WORN, width, height, len(body)))
         link.sendall(body)
 
 
@@ -116,7 +181,14 @@ def main() -> None:
     cv2.setNumThreads(1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     del config["path"]
-    serve(link, **config)
+    try:
+        serve(link, **config)
+    except EOFError:  # the parent is gone, and nobody is left to tell
+        return
+    except (OSError, MemoryError) as error:
+        if isinstance(error, OSError) and error.errno is None:  # a library's word for what it read
+            raise
+        sys.exit(LACKING)
 
 
 if __name__ == "__main__":

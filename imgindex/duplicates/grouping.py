@@ -1,24 +1,9 @@
-"""Pairs -> groups, and which file of a group to keep. Pure: no files, no database."""
+"""Pairs -> groups of images, and ids that live on. Pure: no files, no database."""
 
-import os
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from imgindex.duplicates.records import Group, Pair
-from imgindex.errors import UsageError
-from imgindex.records import ImageFile
-
-# What makes a file the one to keep, by name: the smallest key wins; how it is said.
-_ORDERS: dict[str, tuple[Callable[[ImageFile], Any], str]] = {
-    "pixels": (lambda file: -file.width * file.height, "it has more pixels"),
-    "compression": (lambda file: -round(file.bytes / (file.width * file.height), 3), "it is compressed less"),
-    "oldest": (lambda file: file.mtime_ns, "it is older"),
-    "path": (lambda file: _plainness(file.path), "its path is plainer"),
-}
-ORDER = tuple(_ORDERS)
-_COPIED = re.compile(r"\bcopy\b|\(\d+\)$|~\d*$|[ _-](copy|kopie|copie|copia)\d*$", re.IGNORECASE)
+from imgindex.duplicates.records import Pair
 
 
 @dataclass(frozen=True)
@@ -88,35 +73,3 @@ def name(components: Iterable[Component], before: Mapping[int, int], fresh: int)
             given[at] = fresh
             fresh += 1
     return [(given[at], component) for at, component in enumerate(components)]
-
-
-def group(
-    number: int, component: Component, files: Sequence[ImageFile], order: Sequence[str], kept: Collection[str]
-) -> Group:
-    """The files of a component as a group, the one to keep first."""
-    ranked = sorted(files, key=lambda file: (file.path not in kept, *(_ORDERS[name][0](file) for name in order)))
-    why = _why(ranked[0], ranked[1], order, kept)
-    exact = len(component.images) == 1
-    return Group(number, "exact" if exact else "near", why, tuple(ranked), component.weakest, component.loose)
-
-
-def _why(first: ImageFile, second: ImageFile, order: Sequence[str], kept: Collection[str]) -> str:
-    if first.path in kept:
-        return "you chose it"
-    return next(
-        (_ORDERS[name][1] for name in order if _ORDERS[name][0](first) != _ORDERS[name][0](second)), "it is the first"
-    )
-
-
-def order_of(first: Sequence[str]) -> tuple[str, ...]:
-    """These criteria, then the others in their usual order. Raises UsageError for an unknown one."""
-    for name in first:
-        if name not in _ORDERS:
-            raise UsageError(f"Files are kept by {', '.join(ORDER)}, not by {name or 'nothing'}.")
-    return tuple(dict.fromkeys([*first, *ORDER]))
-
-
-def _plainness(path: str) -> tuple[bool, int, int, str]:
-    """Not called a copy, in few folders, short; then by name."""
-    stem = os.path.splitext(os.path.basename(path))[0]
-    return bool(_COPIED.search(stem)), path.count(os.sep), len(path), path

@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from imgindex.records import ImageFile
+from imgindex.comparison.second_look import Box
+from imgindex.facts import Facts
+from imgindex.records import ImageFile, Sha256
+
+Held = Literal["exact", "same", "version"]
 
 
 @dataclass(frozen=True)
@@ -21,15 +25,51 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class GroupFile(ImageFile):
+    """A file of a group, and what becomes of it."""
+
+    stays: bool = True
+    why: str = ""  # a few words: why it stays, or what holds it
+    held_by: int | None = None  # the image that has all that it has, where it does not stay
+    holder: str | None = None  # the path of that
+    holder_sha256: Sha256 | None = None
+    held: Held | None = None  # by the same bytes, the same pixels, or more than that
+    facts: Facts | None = None  # None: it was not looked at closely yet
+
+
+@dataclass(frozen=True)
 class Group:
-    """Files that show the same picture, the one to keep first."""
+    """Files that show the same picture: those that stay, the likeliest original first, then those that may go."""
 
     id: int  # stays while the group lives
     kind: Literal["exact", "near"]  # exact: all have the same bytes
-    why: str  # what speaks for the first one
-    files: tuple[ImageFile, ...]
+    files: tuple[GroupFile, ...]
     weakest: Pair | None  # the pair that holds the group together with the least evidence; None: exact
     loose: bool  # that pair alone joins two parts of at least two images each: look at it
+
+    @property
+    def why(self) -> str:
+        """What speaks for the first one."""
+        return self.files[0].why
+
+    @property
+    def redundant(self) -> tuple[GroupFile, ...]:
+        """The files that one that stays holds."""
+        return tuple(file for file in self.files if not file.stays)
+
+
+@dataclass(frozen=True)
+class Related:
+    """Two images of which neither is a version of the other, though both show something of one scene or picture."""
+
+    kind: Literal["part", "edited", "alike"]
+    a: ImageFile  # the first file of each
+    b: ImageFile
+    score: float
+    share_a: float  # of what there is to see in a, that lies in b
+    share_b: float
+    transform: tuple[float, ...]
+    where: tuple[Box, ...]  # where they differ, in a
 
 
 class Redundancy:
@@ -49,8 +89,9 @@ class Duplicates(Redundancy):
     """All groups, and what they amount to, in files."""
 
     groups: tuple[Group, ...]  # the largest first
-    alike: tuple[Pair, ...]  # the same scene, not the same picture; counted nowhere
+    related: tuple[Related, ...]  # counted nowhere
     images: int
     files: int  # all that the index holds
-    redundant: int  # those beyond the one to keep in each group
+    redundant: int  # those that a file which stays holds
+    bytes: int  # that would be free without them; a file of several hard links frees none
     calibration: str  # a sentence: when and how well `calibrate` measured this index, or that it should

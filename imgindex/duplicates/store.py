@@ -87,6 +87,10 @@ class MatchStore:
         sql = "SELECT image, description FROM features WHERE image IN (SELECT value FROM json_each(?))"
         return dict(self._rows(sql, [json.dumps(list(images))]))
 
+    def with_pixels(self, digest: bytes) -> list[int]:
+        """Images with these pixels (32 bytes); none for the zeros of a large picture."""
+        return self._column("SELECT image FROM features WHERE pixels = ? AND pixels <> zeroblob(32)", [digest])
+
     def put_verdicts(self, images: Iterable[int], verdicts: Mapping[tuple[int, int], Pair | None]) -> None:
         """Record what became of these pairs; None: nothing was proven. The lists of `images` are done with it."""
         none = ("none", 0.0, 0, "[]", False, 0.0)
@@ -118,9 +122,8 @@ class MatchStore:
                 WHERE x.image = ? AND y.image <> x.image AND pixels <> zeroblob(32)"""
             near, one = f"{near} AND (a = ?1 OR b = ?1)", [image]
         found = {(a, b): Pair(a, b, "copy", *_SAME_PIXELS) for a, b in self._rows(same, one)}
-        for a, b, kind, score, inliers, transform, mirrored, overlap in self._rows(near, one):
-            proven = Pair(a, b, kind, score, inliers, tuple(json.loads(transform)), bool(mirrored), overlap)
-            found.setdefault((a, b), proven)
+        for row in self._rows(near, one):
+            found.setdefault((row[0], row[1]), pair_of(row))
         return list(found.values())
 
     def kinds(self, pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], str]:
@@ -133,13 +136,15 @@ class MatchStore:
         """Forget verdicts, and have all looked at again."""
         with self.transaction():
             self._write("DELETE FROM pairs", [()])
+            self._write("DELETE FROM relations", [()])
             self._write("UPDATE lists SET space = -1, proven = 0", [()])
 
     # Files and groups
 
     def grouped_files(self, images: Collection[int]) -> dict[int, list[ImageFile]]:
         """The files of those images that are in one of these or have several files."""
-        sql = """SELECT path, image, width, height, files.bytes, mtime_ns, sha256 FROM files JOIN images ON id = image
+        sql = """SELECT path, image, width, height, files.bytes, mtime_ns, sha256, device, inode FROM files
+            JOIN images ON id = image
             WHERE image IN (SELECT value FROM json_each(?) UNION
                 SELECT image FROM files GROUP BY image HAVING count(*) > 1) ORDER BY image, path"""
         found: dict[int, list[ImageFile]] = {}
@@ -210,3 +215,9 @@ class MatchStore:
 
 def _row(pair: Pair) -> tuple[Any, ...]:
     return pair.kind, pair.score, pair.inliers, json.dumps(pair.transform), pair.mirrored, pair.overlap
+
+
+def pair_of(row: Sequence[Any]) -> Pair:
+    """A row of `pairs`."""
+    a, b, kind, score, inliers, transform, mirrored, overlap = row
+    return Pair(a, b, kind, score, inliers, tuple(json.loads(transform)), bool(mirrored), overlap)

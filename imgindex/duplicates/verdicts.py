@@ -1,34 +1,52 @@
 """What is proven of candidates: a verdict for every pair, and the groups that proven pairs make."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from imgindex.decoding.local_features import Described, parse
 from imgindex.duplicates import grouping
 from imgindex.duplicates.candidates import NEAREST, PART, STUCK, Candidates
-from imgindex.duplicates.records import Group, Pair
+from imgindex.duplicates.records import Group, Pair, Related
+from imgindex.duplicates.related import ends, links
+from imgindex.duplicates.relation_store import RelationStore
+from imgindex.duplicates.stayers import Stayers
 from imgindex.duplicates.store import MatchStore
-from imgindex.duplicates.verification import prove
+from imgindex.duplicates.verification import Proof, prove
 from imgindex.errors import IndexFormatError
-from imgindex.records import ImageFile
+from imgindex.records import Decoded, ImageFile
+from imgindex.retention.policies import Policies
+from imgindex.retention.relations import Relation
 from imgindex.search.neighbours import Neighbours
 from imgindex.storage.storage import Storage
 from imgindex.threads import one_thread
-from imgindex.types import Progress
+from imgindex.types import Floats, Progress
 
 log = logging.getLogger(__name__)
 
 LISTS = 32  # lists whose pairs are proven before that is recorded
+SURE = 2  # images that are versions of two which differ, from which these share a group all the same
 READY = 256  # descriptions that are held parsed, of 200 KB each
 
 
 class Verdicts:
     """Proves candidates and keeps what was proven. Usable from several threads."""
 
-    def __init__(self, store: Storage, matches: MatchStore, near: Neighbours, candidates: Candidates) -> None:
+    def __init__(
+        self,
+        store: Storage,
+        matches: MatchStore,
+        relations: RelationStore,
+        near: Neighbours,
+        candidates: Candidates,
+        *,
+        uploads: str,
+    ) -> None:
+        """`uploads`: a folder of which nothing may go."""
         self._store = store
+        self._uploads = uploads
         self._matches = matches
+        self._relations = relations
         self._near = near
         self._candidates = candidates
 
@@ -46,8 +64,8 @@ class Verdicts:
             if progress:
                 progress(done, total)
 
-    def of(self, image: int) -> list[Pair]:
-        """The proven copies of one image; those among its nearest are proven first.
+    def prove(self, image: int) -> None:
+        """Propose, and give a verdict on the pairs of one image and its nearest.
 
         Whether it is a copy of one to which it is near, but which is not near to it, is left to `follow`: a new image
         of a small collection enters the lists of three times as many as its own has.
@@ -55,9 +73,26 @@ class Verdicts:
         self._candidates.propose()
         if pairs := self._matches.unproven_of(image):
             self._matches.put_verdicts((), self._verdicts(pairs))
+
+    def of(self, image: int) -> list[Pair]:
+        """The copies of one image that are proven, and versions of it as far as they were looked at closely."""
         apart = set(self._matches.different())
-        found = self._matches.pairs(image)
-        return [pair for pair in found if pair.kind == "copy" and not {(pair.a, pair.b), (pair.b, pair.a)} & apart]
+        found = _joining(self._matches.pairs(image), self._relations.all(image))
+        return [pair for pair in found if not {(pair.a, pair.b), (pair.b, pair.a)} & apart]
+
+    def candidates_of(self, decoded: Decoded, vector: Floats) -> Iterator[tuple[int, Proof | None]]:
+        """Images that are proven to show a picture that is not indexed, the surest first; None: the same pixels."""
+        same = self._matches.with_pixels(decoded.digest)
+        yield from ((image, None) for image in same)
+        ids, _ = self._near.search(vector[None], NEAREST)
+        near = [image for image in ids[0].tolist() if image != -1 and image not in same]
+        found = []
+        for image, description in self._matches.descriptions(near).items():
+            with one_thread():
+                proof = prove(decoded.description, description)
+            if proof and proof.kind == "copy":
+                found.append((image, proof))
+        yield from sorted(found, key=lambda one: (-one[1].score, one[0]))
 
     def _verdicts(self, pairs: list[tuple[int, int]]) -> dict[tuple[int, int], Pair | None]:
         descriptions = self._matches.descriptions({image for pair in pairs for image in pair})
@@ -65,28 +100,35 @@ class Verdicts:
 
     # Groups
 
-    def groups(self, order: tuple[str, ...]) -> tuple[list[Group], list[Pair]]:
-        """All groups as the evidence stands, each with the id it had; and the pairs of the same scene."""
+    def groups(self, policies: Policies) -> tuple[list[Group], list[Related]]:
+        """All groups as the evidence stands, each with the id it had; and what is related without being in one."""
         matches = self._matches
         with matches.transaction():
-            found = matches.pairs()
-            proven = [pair for pair in found if pair.kind == "copy"]
-            files = matches.grouped_files({image for pair in proven for image in (pair.a, pair.b)})
-            components = _components(proven, files, matches.different())
+            found, relations = matches.pairs(), self._relations.all()
+            joining = _joining(found, relations)
+            files = matches.grouped_files({image for pair in joining for image in (pair.a, pair.b)})
+            components = _components(joining, files, [*matches.different(), *_edited(relations)])
             before = matches.members()
             named = grouping.name(components, before, matches.next_group())
             members = {image: number for number, component in named for image in component.images}
             if members != before:
                 matches.put_members(members)
-            kept = matches.keepers()
+            stayers = Stayers(
+                self._store.images.facts(members), relations, self._store.images.raw_files(), policies,
+                kept=matches.keepers(), uploads=self._uploads,
+            )  # fmt: skip
+            shared = links(found, relations, members)
+            shown = {file.image: file for file in self._store.images.first_files(ends(shared))}
         groups = [
-            grouping.group(
-                number, component, [file for image in component.images for file in files[image]], order, kept
-            )
+            stayers.group(number, component, [file for image in component.images for file in files[image]])
             for number, component in named
         ]
-        alike = [pair for pair in found if pair.kind == "alike" and members.get(pair.a, 0) != members.get(pair.b, -1)]
-        return sorted(groups, key=lambda group: (-len(group.files), group.id)), alike
+        related = [
+            Related(one.kind, shown[one.a], shown[one.b], one.score, one.share_a, one.share_b, one.transform, one.where)
+            for one in shared
+            if one.a in shown and one.b in shown
+        ]
+        return sorted(groups, key=lambda group: (-len(group.files), group.id)), related
 
     # Health
 
@@ -116,17 +158,19 @@ class Verdicts:
         if self._store.embeddings.state() != state:
             return []  # another process changed the index meanwhile
         found = [f"{wrong} pairs are stored with another verdict than they have"] if wrong else []
-        proven_now = [pair for pair in verdicts.values() if pair and pair.kind == "copy"]
-        same = [pair for pair in self._matches.pairs() if pair.inliers == 0]
-        if self._groups_of(proven_now + same) != self._groups_of(
-            [pair for pair in self._matches.pairs() if pair.kind == "copy"]
+        kept = self._matches.pairs()
+        if self._groups_of([pair for pair in verdicts.values() if pair] + [p for p in kept if p.inliers == 0]) != (
+            self._groups_of(kept)
         ):
             found.append("The stored groups are not those of a full recomputation")
-        return [f"{text}; imgindex check --full --repair makes them anew." for text in found]
+        return [f"{text}; a full repair rebuilds them." for text in found]
 
     def _groups_of(self, pairs: list[Pair]) -> set[frozenset[int]]:
+        relations = self._relations.all()
+        pairs = _joining(pairs, relations)
         files = self._matches.grouped_files({image for pair in pairs for image in (pair.a, pair.b)})
-        return {component.images for component in _components(pairs, files, self._matches.different())}
+        apart = [*self._matches.different(), *_edited(relations)]
+        return {component.images for component in _components(pairs, files, apart)}
 
     def repair(self) -> None:
         """Make lists and verdicts anew."""
@@ -158,6 +202,35 @@ def prove_all(
             proof = prove(one, two) if one and two else None
             verdicts[a, b] = Pair(a, b, **vars(proof)) if proof else None
     return verdicts
+
+
+def _joining(pairs: Iterable[Pair], relations: Mapping[tuple[int, int], Relation]) -> list[Pair]:
+    """Those that make a group: the same picture or a version of it, as far as it was looked at closely."""
+    return [
+        pair
+        for pair in pairs
+        if pair.kind == "copy"
+        and ((seen := relations.get((pair.a, pair.b))) is None or seen.kind in ("same", "version"))
+    ]
+
+
+def _edited(relations: Mapping[tuple[int, int], Relation]) -> list[tuple[int, int]]:
+    """Pairs that differ in a place, and so share no group, unless SURE others are versions of both.
+
+    Two edits of one original, as a darkened and a tinted one, differ from each other by more than each from it; but
+    that one small scan is a version of two forms does not make these one.
+    """
+    versions: dict[int, set[int]] = {}
+    for (a, b), seen in relations.items():
+        if seen.kind in ("same", "version"):
+            versions.setdefault(a, set()).add(b)
+            versions.setdefault(b, set()).add(a)
+    none: set[int] = set()
+    return [
+        (a, b)
+        for (a, b), seen in relations.items()
+        if seen.kind == "edited" and len(versions.get(a, none) & versions.get(b, none)) < SURE
+    ]
 
 
 def _components(

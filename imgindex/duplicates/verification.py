@@ -4,25 +4,44 @@ The two are aligned by their keypoints, mirrored or not, and then what overlaps 
 3 x 3, from the one picture's coordinates to the other's; unless said otherwise each 0 to 1 across and down.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
-import cv2
 import numpy as np
 
 from imgindex.decoding.local_features import Described, parse
 from imgindex.duplicates.alignment import LEAST, align
+from imgindex.duplicates.overlap import LEAST_TILES, TILE, Overlap, lay
 from imgindex.types import Array
 
 Kind = Literal["copy", "alike"]
 
-_ZOOM = 50  # the areas of two pictures differ by less
-_TILE = 12  # pixels of the small picture
+# What each loses and lets in when it is moved by a fifth: tests/benchmarks/limits.py prints it.
+# First what can be compared at all:
+_ZOOM = 50  # the areas of two pictures differ by less; of 192 x 144 pixels a fiftieth is 27 x 20, two tiles across
 _LINES = 3  # of tiles across and down at least; fewer prove nothing
 _SEEN = 25  # variance of grey values from which a tile shows something
-_LIGHT = 20  # grey values from which two plain tiles differ
-_ROUNDS = 3  # corrections of a map
+_LIGHT = 20  # grey values that light and tint do not explain, from which two plain tiles differ
+# Tiles that say so:
+_NEAR = 0.7  # correlation of tiles of the same things
+_SAME = 0.9  # of the same picture
+_STAYS = 0.5  # pixels by which such a tile may be shifted still
+# An edit ("copy") shows the same picture; another shot ("alike") mostly something new, and bends what it shows.
+_EXACT = 0.62  # of tiles that show something in both are the same
+_DRIFT = 0.12  # pixels by which neighbouring tiles are shifted alike, as parallax and lenses do it
+_AGREE = 0.45  # of tiles that show something in either are near; the rest may be hidden, as by a caption
+_OFF = 0.4  # pixels by which near tiles are shifted (median), where the edges of the two are the same
+_OFF_INSIDE = 0.12  # where one picture lies inside the other: its map is exact, but
+_OFF_BLUR = 3.0  # so many pixels more for each 1 by which correlation (median) falls short: blur and noise shift, too
+_EXACT_CUT, _DRIFT_CUT = 0.7, 0.07  # where either shows what the other does not, as another shot does
+_COVERED = 0.9  # of the smaller picture in the overlap: then nothing of it was cut away
+_EDGES = 0.015  # of a side: so near corners lie to corners of a picture that was not cut; 3 pixels of 192
+_OUTLIER = 2.0  # pixels; a tile shifted farther is a mistake, and tells nothing of drift
+# "alike" is shown, never cleaned, so less will do for its tiles, but more keypoints must agree:
+_ALIKE_INLIERS, _ALIKE_AGREE = 12, 0.4
+# What agrees must not be a logo, a banner, or a frame around different pictures:
+_ACROSS = 0.4  # of the overlap's rows and of its columns hold a tile that agrees
+_MIDDLE = 0.25  # of tiles that show something in its middle half agree
 
 
 @dataclass(frozen=True)
@@ -37,19 +56,6 @@ class Proof:
     overlap: float  # share of the smaller picture
 
 
-@dataclass(frozen=True, eq=False)
-class _Overlap:
-    """Where one picture lies over the other, by tiles; arrays are (rows, columns) of tiles."""
-
-    inside: Array  # bool: in both pictures
-    ncc: Array  # normalised correlation
-    shift: Array  # (2, rows, columns) pixels that are left between the two
-    least: Array  # variance of the grey values, of the plainer and of the busier of the two
-    most: Array
-    light: Array  # (2, rows, columns) mean grey value in either
-    share: float  # of the smaller picture that is covered
-
-
 def prove(a: bytes | Described, b: bytes | Described) -> Proof | None:
     """Whether b shows the same picture as a; None when nothing says so. prove(b, a) decides the same."""
     a = parse(a) if isinstance(a, bytes) else a
@@ -61,7 +67,7 @@ def prove(a: bytes | Described, b: bytes | Described) -> Proof | None:
 
 
 def _prove(a: Described, b: Described) -> Proof | None:
-    strip = min(*a.small.shape, *b.small.shape) < _LINES * _TILE
+    strip = min(*a.small.shape, *b.small.shape) < _LINES * TILE
     found = None if strip else align(a, b)
     if found is None:
         return None
@@ -69,7 +75,7 @@ def _prove(a: Described, b: Described) -> Proof | None:
     area = abs(np.linalg.det(map_)) * b.small.size / a.small.size
     if not 1 / _ZOOM < area < _ZOOM:
         return None
-    rounds = _lay(b.small, a.small, np.linalg.inv(map_)) if area > 1 else _lay(a.small, b.small, map_)
+    rounds = lay(b.small, a.small, np.linalg.inv(map_)) if area > 1 else lay(a.small, b.small, map_)
     for map_, over in rounds:  # most copies are seen to be copies before the map is exact
         kind, score = _judge(map_, over, inliers)
         if kind == "copy":
@@ -83,13 +89,13 @@ def _flat(map_: Array) -> tuple[float, ...]:
     return tuple(float(value) for value in (map_ / map_[2, 2]).ravel())
 
 
-def _judge(map_: Array, over: _Overlap, inliers: int) -> tuple[Kind | None, float]:
-    """What the overlap says, and the share of tiles that are the same. The limits were measured on photos and edits."""
+def _judge(map_: Array, over: Overlap, inliers: int) -> tuple[Kind | None, float]:
+    """What the overlap says, and the share of tiles that are the same."""
     off = np.hypot(*over.shift)
     both = over.inside & (over.least > _SEEN)
-    near = both & (over.ncc > 0.7)
-    same = both & (over.ncc > 0.9) & (off < 0.5)
-    if both.sum() < 8:
+    near = both & (over.ncc > _NEAR)
+    same = both & (over.ncc > _SAME) & (off < _STAYS)
+    if both.sum() < LEAST_TILES:
         return None, 0.0
     seen = over.inside & ((over.most > _SEEN) | _unlike(over.light, same))
     agree, exact = float(near.sum() / seen.sum()), float(same.sum() / both.sum())
@@ -97,15 +103,16 @@ def _judge(map_: Array, over: _Overlap, inliers: int) -> tuple[Kind | None, floa
     # little. Blur and noise shift tiles, too, but those correlate less then.
     left = float(np.median(off[near])) if near.any() else np.inf
     if _same_edges(map_):
-        least, most, limit = 0.62, 0.12, 0.4
-    elif over.share > 0.9:
-        least, most, limit = 0.62, 0.12, 0.12 + 3 * (1 - float(np.median(over.ncc[both])))
+        least, most, limit = _EXACT, _DRIFT, _OFF
+    elif over.share > _COVERED:
+        least, most = _EXACT, _DRIFT
+        limit = _OFF_INSIDE + _OFF_BLUR * (1 - float(np.median(over.ncc[both])))
     else:
-        least, most, limit = 0.7, 0.07, 0.12
-    fits = exact >= least and left <= limit and _drift(near & (off < 2), over.shift) <= most
-    if inliers >= LEAST and agree >= 0.45 and fits and _spread(same, seen, over.inside):
+        least, most, limit = _EXACT_CUT, _DRIFT_CUT, _OFF_INSIDE
+    fits = exact >= least and left <= limit and _drift(near & (off < _OUTLIER), over.shift) <= most
+    if inliers >= LEAST and agree >= _AGREE and fits and _spread(same, seen, over.inside):
         return "copy", exact
-    if inliers >= 12 and agree >= 0.4 and _spread(near, seen, over.inside):
+    if inliers >= _ALIKE_INLIERS and agree >= _ALIKE_AGREE and _spread(near, seen, over.inside):
         return "alike", exact
     return None, exact
 
@@ -123,17 +130,17 @@ def _same_edges(map_: Array) -> bool:
     """Whether the corners of the one picture lie on the corners of the other."""
     corners = np.array([[0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]]) @ map_.T
     corners = corners[:, :2] / corners[:, 2:]
-    return bool(np.abs(corners - corners.round().clip(0, 1)).max() < 0.015)
+    return bool(np.abs(corners - corners.round().clip(0, 1)).max() < _EDGES)
 
 
 def _spread(tiles: Array, seen: Array, inside: Array) -> bool:
     """Whether `tiles` are more of the overlap than a band, a corner, or a frame around different pictures."""
     rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
     for axis, lines in ((1, rows), (0, columns)):
-        if np.count_nonzero(tiles.any(axis=axis)) < max(_LINES, 0.4 * len(lines)):
+        if np.count_nonzero(tiles.any(axis=axis)) < max(_LINES, _ACROSS * len(lines)):
             return False
     inner = np.ix_(_middle(rows), _middle(columns))
-    return bool(np.count_nonzero(tiles[inner]) >= 0.25 * np.count_nonzero(seen[inner]))
+    return bool(np.count_nonzero(tiles[inner]) >= _MIDDLE * np.count_nonzero(seen[inner]))
 
 
 def _middle(lines: Array) -> Array:
@@ -148,80 +155,3 @@ def _drift(tiles: Array, shift: Array) -> float:
     products = np.concatenate([(one * other).sum(axis=0).ravel() for one, other in pairs])
     products = products[~np.isnan(products)]
     return float(max(0.0, np.median(products)) ** 0.5) if len(products) else np.inf
-
-
-def _lay(fine: Array, coarse: Array, map_: Array) -> Iterator[tuple[Array, _Overlap]]:
-    """Lay fine over coarse, which does not enlarge it, and correct the map by what shifts are left, again and again."""
-    start, end = _pixels(fine), _pixels(coarse)
-    map_ = end @ map_ @ np.linalg.inv(start)
-    area = abs(np.linalg.det(map_))
-    larger = max(1.0, coarse.size / (fine.size * area))
-    sigma = 0.6 * (1 / area - 1) ** 0.5 if area < 1 else 0
-    fine = cv2.GaussianBlur(fine, (0, 0), sigma) if sigma > 0.3 else fine
-    coarse = cv2.GaussianBlur(coarse, (0, 0), 0.8)
-    even = _even(coarse)
-    for _ in range(_ROUNDS + 1):
-        over = _compare(fine, coarse, even, map_)
-        yield np.linalg.inv(end) @ map_ @ start, replace(over, share=min(1.0, over.share * larger))
-        step = _correction(over)
-        if step is None or np.abs(step - np.eye(3))[:2].max(axis=0) @ (*coarse.shape[::-1], 1) < 0.05:
-            return
-        map_ = step @ map_
-
-
-def _pixels(picture: Array) -> Array:
-    """The map from 0 to 1 across and down to pixels, whose centres are whole numbers."""
-    h, w = picture.shape
-    return np.array([[w, 0, -0.5], [0, h, -0.5], [0, 0, 1]])
-
-
-def _compare(fine: Array, coarse: Array, even: Array, map_: Array) -> _Overlap:
-    """Lay fine over coarse. The shifts are those of Lucas and Kanade, one step for each tile."""
-    h, w = coarse.shape
-    x = cv2.warpPerspective(fine, map_, (w, h), flags=cv2.INTER_LINEAR, borderValue=-1000)
-    valid = x > -0.5
-    x, y = cv2.GaussianBlur(np.maximum(x, 0), (0, 0), 0.8), coarse
-    ex, ey = _even(x), even
-    gx, gy = (cv2.Sobel(ex + ey, cv2.CV_32F, *axis, scale=1 / 16) for axis in ((1, 0), (0, 1)))
-    e = ex - ey
-    xx, yy, xy, xe, ye = (_tiles(v) for v in (gx * gx, gy * gy, gx * gy, gx * e, gy * e))
-    xx, yy = xx + 0.002, yy + 0.002
-    shift = np.stack([yy * xe - xy * ye, xx * ye - xy * xe]) / (xx * yy - xy * xy)
-    mx, my = _tiles(x), _tiles(y)
-    vx, vy = _tiles(x * x) - mx * mx, _tiles(y * y) - my * my
-    ncc = (_tiles(x * y) - mx * my) / np.sqrt(np.maximum(vx, 1) * np.maximum(vy, 1))
-    inside = _tiles(cv2.erode(255 * valid.astype(np.uint8), np.ones((5, 5)))) > 0.6 * 255
-    return _Overlap(inside, ncc, shift, np.minimum(vx, vy), np.maximum(vx, vy), np.stack([mx, my]), float(valid.mean()))
-
-
-def _even(grey: Array) -> Array:
-    """Grey values less their surroundings' mean, by their surroundings' contrast: light and tint do not count."""
-    mean = cv2.blur(grey, (15, 15))
-    variance = cv2.blur(grey * grey, (15, 15)) - mean * mean
-    return np.asarray((grey - mean) / (np.sqrt(np.maximum(variance, 0)) + 3))
-
-
-def _tiles(values: Array) -> Array:
-    """Mean by tile."""
-    h, w = (side // _TILE for side in values.shape)
-    return np.asarray(cv2.resize(values[: h * _TILE, : w * _TILE], (w, h), interpolation=cv2.INTER_AREA))
-
-
-def _correction(over: _Overlap) -> Array | None:
-    """The small projective map, in pixels, that the tiles' shifts ask for."""
-    good = over.inside & (over.ncc > 0.4) & (np.hypot(*over.shift) < 3) & (over.least > 9)
-    if good.sum() < 8:
-        return None
-    size = _TILE * max(good.shape)
-    y, x = (_TILE * (axis + 0.5) / size for axis in np.nonzero(good))
-    right = over.shift[:, good].ravel() / size
-    o, i = np.zeros_like(x), np.ones_like(x)
-    left = np.hstack([[x, y, i, o, o, o, x * x, x * y], [o, o, o, x, y, i, x * y, y * y]])
-    weight = np.ones(len(right))
-    for _ in range(3):
-        k = np.linalg.solve((left * weight) @ left.T + np.diag([1e-6] * 6 + [1e-2] * 2), left @ (weight * right))
-        miss = size * np.hypot(*(k @ left - right).reshape(2, -1))
-        weight = np.tile(1 / (1 + (miss / 0.5) ** 2), 2)
-    scale = np.diag([size, size, 1])
-    step: Any = np.eye(3) + np.array([[k[0], k[1], k[2]], [k[3], k[4], k[5]], [-k[6], -k[7], 0]])
-    return np.asarray(scale @ step @ np.linalg.inv(scale))

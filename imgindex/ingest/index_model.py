@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from imgindex.decoding.decoder import Decoders
-from imgindex.errors import ModelMismatchError, WeightsError
+from imgindex.errors import ANOTHER_FILE, ModelMismatchError, WeightsError
 from imgindex.models.base import Embedder
 from imgindex.models.registry import default_model, load_embedder
 from imgindex.records import Decoded
@@ -50,14 +50,14 @@ class IndexModel:
             return
         if self._name and self._name != begun.name:
             raise ModelMismatchError(
-                f"the index was begun with the model {begun.name}, not {self._name}; leave --model out, or choose "
-                "another folder with --index."
+                f"The index was begun with the model {begun.name}, not {self._name}; use that one, or another index.",
+                hint="Leave --model out, or name another folder with --index.",
             )
         if embedder and embedder.info != begun:
             raise ModelMismatchError(
-                f"the index was begun with other weights of {begun.name} ({begun.weights[:12]}, not "
-                f"{embedder.info.weights[:12]}); name the same file with --weights, or choose another folder "
-                "with --index."
+                f"The index was begun with other weights of {begun.name} ({begun.weights[:12]}, not "
+                f"{embedder.info.weights[:12]}); use the same file, or another index.",
+                hint="Name the file with --weights, or another folder with --index.",
             )
 
     def begin(self) -> None:
@@ -82,8 +82,8 @@ class IndexModel:
         vectors = self.loaded().embed(pixels)
         if not np.isfinite(vectors).all():
             raise WeightsError(
-                f"The model {self.loaded().info.name} gives numbers that are not finite; its weights may be damaged, "
-                "name others with --weights FILE."
+                f"The model {self.loaded().info.name} returns NaN or infinity; its weights may be damaged, use others.",
+                hint=ANOTHER_FILE,
             )
         return vectors
 

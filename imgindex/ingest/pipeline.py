@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from imgindex import files
+from imgindex.decoding import formats
 from imgindex.decoding.decoder import LARGEST_FILE, READERS, decoder_versions
 from imgindex.errors import DecodingStoppedError, UnreadablePictureError
 from imgindex.ingest.index_model import IndexModel
@@ -30,21 +31,29 @@ class Tally:
     added: int = 0
     unchanged: int = 0
     moved: int = 0
+    skipped: int = 0
     failed: list[Failure] = field(default_factory=list)
 
     @property
     def done(self) -> int:
-        return self.added + self.unchanged + self.moved + len(self.failed)
+        return self.added + self.unchanged + self.moved + self.skipped + len(self.failed)
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A changed file, read: decoded unless its content is known already, or failed."""
+    """A changed file, read: decoded unless there is nothing left to learn of its content, or failed."""
 
     found: files.Found
     sha256: bytes = b""
     decoded: Decoded | None = None
+    embedded: bool = False  # its content has an embedding already, from an older version
     failure: Failure | None = None
+    no_picture: bool = False
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a decoder could not read it, while nothing said that this was for want of something."""
+        return self.failure is not None and self.failure.bytes is not None
 
 
 class Pipeline:
@@ -66,17 +75,26 @@ class Pipeline:
     def run(self, found: Iterable[files.Found | Failure], recorded: Callable[[Tally], None]) -> Tally:
         """Take these files in; `recorded` is called after every batch that is safe in the database."""
         tally = Tally()
-        lost = self._take(found, tally, recorded)
+        refused: list[files.Found] = []
+        lost = self._take(found, tally, recorded, refused)
+        if refused:
+            self._model.decoders.renew()
+            lost += self._take(refused, tally, recorded)
         reason = "its copy was removed from the index while it was being added; add it again"
         tally.failed += [Failure(item.path, reason) for item in self._take(lost, tally, recorded)]
         return tally
 
     def _take(
-        self, found: Iterable[files.Found | Failure], tally: Tally, recorded: Callable[[Tally], None]
+        self,
+        found: Iterable[files.Found | Failure],
+        tally: Tally,
+        recorded: Callable[[Tally], None],
+        refused: list[files.Found] | None = None,
     ) -> list[files.Found]:
         """Returns those whose content was known when they were read, but forgotten before they were recorded.
 
-        Two files that swapped their names are such a case.
+        Two files that swapped their names are such a case. `refused`: takes what no decoder could read, instead of
+        recording that: once is no verdict.
         """
         lost: list[files.Found] = []
         waiting: tuple[list[_Loaded], Future[Floats] | None] | None = None
@@ -89,11 +107,11 @@ class Pipeline:
                 embedding = self._embedding.submit(self._model.embed, np.stack(pixels)) if pixels else None
                 # Only now, with the model at work on this batch, wait for the one before it.
                 if waiting:
-                    lost += self._record(*waiting, tally)
+                    lost += self._record(*waiting, tally, refused)
                     recorded(tally)
                 waiting = loaded, embedding
         if waiting:
-            lost += self._record(*waiting, tally)
+            lost += self._record(*waiting, tally, refused)
             recorded(tally)
         return lost
 
@@ -102,54 +120,72 @@ class Pipeline:
         present = {item.path: item for item in batch if isinstance(item, files.Found)}
         tally.failed += [item for item in batch if isinstance(item, Failure)]
         for file in self._store.images.described_at(list(present)):
-            if present[file.path][1:] == (file.bytes, file.mtime_ns):
+            if _unchanged(file, present[file.path]):
                 del present[file.path]
                 tally.unchanged += 1
         for failure in self._store.images.failures_at(list(present), self._decoder):
-            if present[failure.path][1:] == (failure.bytes, failure.mtime_ns):
+            as_tried = present[failure.path][1:3] == (failure.bytes, failure.mtime_ns)
+            if as_tried and not _is_no_picture(failure.path):
                 del present[failure.path]
                 tally.failed.append(failure)
         return list(present.values())
 
     def _load(self, found: files.Found) -> _Loaded:
-        if found.bytes > LARGEST_FILE:
-            return _Loaded(found, failure=Failure(found.path, f"larger than {LARGEST_FILE // 1_000_000} MB"))
+        if _is_no_picture(found.path):
+            return _Loaded(found, no_picture=True)
         try:
-            data, sha256 = files.read(found.path, LARGEST_FILE)
+            if found.bytes > LARGEST_FILE:
+                raise OSError(None, f"larger than {LARGEST_FILE // 1_000_000} MB")
+            return self._decoded(found, files.read(found.path, LARGEST_FILE))
         except OSError as error:
             return _Loaded(found, failure=Failure(found.path, files.reason(error)))
-        if self._store.images.is_described(sha256):
-            return _Loaded(found, sha256)
-        try:
-            return _Loaded(found, sha256, self._model.decode(data))
+        except MemoryError:
+            return _Loaded(found, failure=Failure(found.path, "the machine lacks memory to read it"))
         except DecodingStoppedError as error:
             return _Loaded(found, failure=Failure(found.path, str(error)))
         except UnreadablePictureError as error:
             return _Loaded(found, failure=Failure(found.path, str(error), found.bytes, found.mtime_ns))
 
-    def _record(self, loaded: list[_Loaded], embedding: Future[Floats] | None, tally: Tally) -> list[files.Found]:
+    def _decoded(self, found: files.Found, content: files.Content) -> _Loaded:
+        if self._store.images.is_described(content.sha256):
+            return _Loaded(found, content.sha256)
+        known = self._store.images.id_of(content.sha256) is not None
+        return _Loaded(found, content.sha256, self._model.decode(content.data), known)
+
+    def _record(
+        self, loaded: list[_Loaded], embedding: Future[Floats] | None, tally: Tally, refused: list[files.Found] | None
+    ) -> list[files.Found]:
         vectors = embedding.result() if embedding else None
+        if refused is not None:
+            refused += [item.found for item in loaded if item.is_refused]
+            loaded = [item for item in loaded if not item.is_refused]
         with self._store.transaction():
             if vectors is not None:
                 self._recorder.record(list(_new(loaded).items()), vectors)
+            for item in loaded:
+                if item.decoded and item.embedded and (image := self._store.images.id_of(item.sha256)) is not None:
+                    self._store.images.describe(image, item.decoded)
             lost = [item.found for item in loaded if not self._record_file(item, tally)]
             failures = [item.failure for item in loaded if item.failure]
             tally.failed += failures
             unreadable = [failure for failure in failures if failure.bytes is not None]
             # What those paths held before is not there any more.
-            self._store.images.remove_files([failure.path for failure in unreadable])
+            others = [item.found.path for item in loaded if item.no_picture]
+            self._store.images.remove_files([*(failure.path for failure in unreadable), *others])
+            self._store.images.forget_failures(others)
+            tally.skipped += len(others)
             self._store.images.put_failures(unreadable, self._decoder)
         return lost
 
     def _record_file(self, item: _Loaded, tally: Tally) -> bool:
         """Returns False when its content is not there any more."""
-        if item.failure:
+        if item.failure or item.no_picture:
             return True
         image = self._store.images.id_of(item.sha256)
         if image is None:
             return False
         others = [file.path for file in self._store.images.files_of([image])]
-        self._store.images.put_file(File(item.found.path, image, item.found.bytes, item.found.mtime_ns))
+        self._store.images.put_file(File(item.found.path, image, *item.found[1:]))
         if item.found.path in others:
             tally.unchanged += 1  # only its time had changed
         elif gone := [path for path in others if not os.path.lexists(path)]:
@@ -160,12 +196,28 @@ class Pipeline:
         return True
 
 
+def _is_no_picture(path: str) -> bool:
+    """By its name and, where that says nothing, its first bytes: a film is not read whole for that."""
+    if formats.is_named_as_picture(path):
+        return False
+    try:
+        return not formats.kind(files.head(path, formats.HEAD))
+    except OSError:  # told by who reads it
+        return False
+
+
+def _unchanged(file: File, found: files.Found) -> bool:
+    """Whether a file is as it was recorded; a copy with the old one's time has another inode, or a newer ctime."""
+    known = (file.bytes, file.mtime_ns, file.device, file.inode, file.ctime_ns)
+    return found[1:3] == known[:2] and (not file.inode or found[4:] == known[3:])
+
+
 def _new(loaded: list[_Loaded]) -> dict[Image, Decoded]:
     """The images to embed, each content once."""
     return {
         Image(0, item.sha256, item.decoded.width, item.decoded.height, item.found.bytes): item.decoded
         for item in loaded
-        if item.decoded
+        if item.decoded and not item.embedded
     }
 
 

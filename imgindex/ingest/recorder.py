@@ -24,7 +24,7 @@ class Recorder:
         """
         self._model.begin()
         images = [
-            self._store.add_image(image, vector, decoded.digest, decoded.description)
+            self._store.add_image(image, vector, decoded)
             for (image, decoded), vector in zip(pictures, vectors, strict=True)
         ]
         self._placement.place(images, vectors)

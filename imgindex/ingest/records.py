@@ -26,6 +26,7 @@ class Added:
     images: int
     files: int
     seconds: float
+    skipped: int = 0  # files that are no pictures at all: texts, films, what programs write beside photos
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,5 @@ class Removed:
     removed: int
     images: int
     files: int
+    deleted: int = 0  # of those that were removed: uploads, whose only file went with them
+    uploads_kept: int = 0  # uploads in the named folders, of which none goes but by its id

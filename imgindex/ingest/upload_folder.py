@@ -27,8 +27,9 @@ class UploadFolder:
         self.folder = index / UPLOADS
 
     def owns(self, path: str) -> bool:
-        """Whether an absolute path is one of ours."""
-        return path.startswith(os.path.join(self.folder, ""))
+        """Whether an absolute path is one of ours: right in the folder, by its own name."""
+        folder, name = os.path.split(path)
+        return folder == str(self.folder) and name not in ("", os.curdir, os.pardir)
 
     def refuse_own(self, path: str) -> None:
         """Raises UsageError for a path in the index's folder that is not an upload.
@@ -67,7 +68,7 @@ class UploadFolder:
         with self._writing():
             os.replace(part, path)
             status = os.stat(path)
-        return Found(path, status.st_size, status.st_mtime_ns)
+        return files.found(path, status)
 
     def settle(self) -> None:
         """Make names outlive a power cut, too. Raises StorageError."""
@@ -79,10 +80,20 @@ class UploadFolder:
                 finally:
                     os.close(handle)
 
-    def drop(self, path: str) -> None:
-        """Delete one of our files, which the index does not know; one that is gone is left alone."""
+    def drop(self, path: str) -> bool:
+        """Delete one of our files, which the index does not know; False for one that is gone.
+
+        Where the folder is a link, its files are not ours.
+        """
         try:
-            Path(path).unlink(missing_ok=True)
+            folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                os.unlink(os.path.basename(path), dir_fd=folder)
+            finally:
+                os.close(folder)
+            return True
+        except FileNotFoundError:
+            return False
         except OSError as error:
             raise StorageError(
                 f"{path} is forgotten but cannot be deleted ({files.reason(error)}); delete it by hand."

@@ -76,19 +76,20 @@ class Uploads:
         if self._held(image):
             return False
         file = self._folder.keep(part, path)
-        self._store.images.put_file(File(file.path, image, file.bytes, file.mtime_ns))
+        self._store.images.put_file(File(file.path, image, *file[1:]))
         return True
 
     def _held(self, image: int) -> bool:
         return any(map(is_as_indexed, self._store.images.files_of([image])))
 
-    def drop(self, paths: Iterable[str]) -> None:
-        """Delete those of our own files that the index does not know."""
+    def drop(self, paths: Iterable[str]) -> int:
+        """Delete those of our own files that the index does not know; returns how many there were."""
         own = [path for path in paths if self._folder.owns(path)]
-        if own:
-            with self._store.transaction():
-                for path in set(own) - {file.path for file in self._store.images.files_at(own)}:
-                    self._folder.drop(path)
+        if not own:
+            return 0
+        with self._store.transaction():
+            unknown = set(own) - {file.path for file in self._store.images.files_at(own)}
+            return sum(map(self._folder.drop, sorted(unknown)))
 
 
 def _content(picture: Incoming) -> tuple[Image, Decoded]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from imgindex.errors import WeightsError
+from imgindex.errors import ANOTHER_FILE, WeightsError
 from imgindex.models import download
 from imgindex.models.weights import Source, reason
 from imgindex.types import Floats
@@ -96,7 +96,8 @@ def _read(keras: KerasFile, path: Path) -> list[Floats]:
     except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise WeightsError(
             f"{path} is not a readable .h5 file of {keras.network} up to {list(keras.layers)[-1]}, as Keras saves it "
-            f"({reason(error)}); {keras.ways_out}."
+            f"({reason(error)}); {keras.ways_out}.",
+            hint=ANOTHER_FILE,
         ) from error
     return tensors
 
@@ -126,11 +127,14 @@ def _check(keras: KerasFile, source: Source) -> None:
             raise OSError("it is not a file")
         found = download.md5_of(path) if source.kind == "cache" else keras.md5
     except OSError as error:
-        raise WeightsError(f"The weights {path} cannot be read ({reason(error)}); {keras.ways_out}.") from error
+        raise WeightsError(
+            f"The weights {path} cannot be read ({reason(error)}); {keras.ways_out}.", hint=ANOTHER_FILE
+        ) from error
     if found != keras.md5:
         raise WeightsError(
             f"{path} is not Keras's file (md5 {found} instead of {keras.md5}); "
-            f"delete it to download it anew ({keras.megabytes} MB), or {keras.ways_out}."
+            f"delete it to download it again ({keras.megabytes} MB), or {keras.ways_out}.",
+            hint=ANOTHER_FILE,
         )
 
 
@@ -140,5 +144,6 @@ def _download(keras: KerasFile, path: Path) -> None:
     except (OSError, http.client.HTTPException) as error:
         raise WeightsError(
             f"{keras.name} ({keras.megabytes} MB) could not be downloaded to {path.parent} "
-            f"({reason(error)}); {keras.ways_out}."
+            f"({reason(error)}); {keras.ways_out}.",
+            hint=ANOTHER_FILE,
         ) from error

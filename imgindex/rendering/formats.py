@@ -43,11 +43,6 @@ def _json(value: dict[str, Any]) -> Iterator[str]:
     yield json.dumps(value, indent=2) + "\n"
 
 
-def _html(duplicates: Duplicates, pictures: Pictures) -> Iterator[str]:
-    alike = {image for pair in duplicates.alike for image in (pair.a, pair.b)}
-    return duplicates_html(duplicates, pictures.thumbnail, pictures.files(alike))
-
-
 JSON = Format(
     "json", "application/json", "json", "Print one JSON document.", printed=True,
     report=lambda report: _json(report_json(report)),
@@ -61,7 +56,7 @@ CSV = Format(
 HTML = Format(
     "html", "text/html", "html", "Write a self-contained page.", printed=False,
     report=report_html,
-    duplicates=_html,
+    duplicates=lambda duplicates, pictures: duplicates_html(duplicates, pictures.thumbnail),
 )  # fmt: skip
 
 FORMATS = {row.name: row for row in (JSON, CSV, HTML)}  # where several are printed at once, the first one is

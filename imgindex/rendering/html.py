@@ -13,6 +13,7 @@ from imgindex.records import ImageFile
 from imgindex.rendering.paths import printable
 from imgindex.rendering.sentences import (
     LOOSE,
+    RELATED,
     clusters_sentences,
     duplicates_sentences,
     held_by,
@@ -28,18 +29,17 @@ GROUP_PICTURED = 24  # pictures of one group or theme: a screenful
 Thumbnail = Callable[[int], bytes]
 
 
-def duplicates_html(duplicates: Duplicates, thumbnail: Thumbnail, files: Mapping[int, ImageFile]) -> Iterator[str]:
-    """A page of all groups, the file to keep first, then of the pairs that are only alike; in pieces, as it is made.
+def duplicates_html(duplicates: Duplicates, thumbnail: Thumbnail) -> Iterator[str]:
+    """A page of all groups, what stays of each first, then of what is related; in pieces, as it is made.
 
     `thumbnail` gives a JPEG of an image, or raises FileGoneError or NotIndexedError; it is asked once an image
-    and only for the first PICTURED groups and pairs. `files` has a file for each image of `duplicates.alike`, by its
-    id.
+    and only for the first PICTURED groups and pairs.
     """
     return _page(
         "duplicates.html",
         duplicates=duplicates,
         sentences=duplicates_sentences(duplicates),
-        files=files,
+        kinds=RELATED,
         pictured=PICTURED,
         group_pictured=GROUP_PICTURED,
         by_image=by_image,

@@ -1,12 +1,20 @@
 """Records -> sentences for people, and how numbers, sizes and times are written."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from imgindex.clustering.records import Clusters, Lineage, Run
-from imgindex.duplicates.records import Duplicates, Group
+from imgindex.duplicates.records import Duplicates, Group, GroupFile, Related
+from imgindex.rendering.paths import printable
 from imgindex.reports.records import Report
+from imgindex.retention.reasons import NOT_SEEN
 
 LISTED = 10  # lines of a list: more push the summary off a terminal
+RELATED = {
+    "part": "share a part, such as a photo and a collage of it",
+    "edited": "differ in a place, such as a photo and the same one with a caption",
+    "alike": "show the same scene in another shot",
+}
 LOOSE = "Held together by a single pair: please check"
 
 
@@ -20,10 +28,38 @@ def held_by(group: Group) -> str:
 def duplicates_sentences(duplicates: Duplicates) -> list[str]:
     """How much is redundant, what is alike, and how far to trust that."""
     sentences = [_share(duplicates, len(duplicates.groups))]
-    if duplicates.alike:
-        pairs = "1 pair is" if len(duplicates.alike) == 1 else f"{len(duplicates.alike)} pairs are"
-        sentences.append(f"{pairs} only alike: the same scene, as in a burst, but not the same picture; not counted.")
+    kinds: Counter[str] = Counter(one.kind for one in duplicates.related)
+    for kind, words in RELATED.items():
+        if kinds[kind]:
+            sentences.append(
+                f"The images of {counted(kinds[kind], 'pair')} {words}; they are not counted, and none of them goes."
+            )
     return [*sentences, duplicates.calibration]
+
+
+def shares(related: Related) -> str:
+    """How much of each of two related images lies in the other, and whether they differ there."""
+    a, b, differ = related.a.image, related.b.image, RELATED[related.kind].partition(",")[0]
+    if min(related.share_a, related.share_b) > 0.995:
+        return f"Each shows all that the other shows, but they {differ}."
+    held = f"{related.share_a:.0%} of image {a} is in image {b}, {related.share_b:.0%} of image {b} in image {a}"
+    return f"{held}; they {differ}." if related.where else f"{held}."
+
+
+def known(file: GroupFile) -> list[str]:
+    """What is known of a file beside its size, as far as it matters for what stays; a few words each."""
+    facts = file.facts
+    if facts is None:
+        return [NOT_SEEN]
+    told = [f"{facts.detail:.2g} megapixels of detail"] if facts.detail else []
+    told += [counted(facts.frames, "frame")] if facts.frames > 1 else []
+    told += ["raw data"] if facts.raw else []
+    told += [f"{facts.bits} bits a channel"] if facts.bits > 8 else []
+    told += ["transparent"] if facts.alpha else []
+    told += ["damaged"] if not facts.whole else []
+    told += [f"JPEG quality {facts.quality}"] if facts.quality else []
+    told += [f"taken {facts.captured[:16].replace('T', ' ')}"] if facts.captured else []
+    return told + ([printable(facts.camera)] if facts.camera else [])
 
 
 def report_sentences(report: Report) -> list[str]:
@@ -79,9 +115,9 @@ def _share(of: Duplicates | Report, groups: int) -> str:
         return "The index is empty; add some pictures first."
     if not groups:
         return f"No copies: none of the {files(of.files)} shows the same picture as another."
-    are = "is a copy" if of.redundant == 1 else "are copies"
-    share = f"{of.redundant} of {files(of.files)} ({percent(of.percent)})"
-    return f"{share} {are} of another, in {counted(groups, 'group')}."
+    are = "is" if of.redundant == 1 else "are"
+    share = f"{of.redundant} of {files(of.files)} ({percent(of.percent)}, {human(of.bytes)})"
+    return f"{share} {are} held by others that stay, in {counted(groups, 'group')}."
 
 
 def _ids(ids: Sequence[int], what: str) -> str:

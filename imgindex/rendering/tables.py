@@ -14,11 +14,12 @@ def duplicates_csv(duplicates: Duplicates) -> Iterator[str]:
         ("group", "kind", "keep", "path", "image", "width", "height", "bytes", "weakest", "loose"),
         (
             (
-                group.id, group.kind, "no" if place else "yes", utf8(copy.path), copy.image, copy.width, copy.height,
-                copy.bytes, round(group.weakest.score, 4) if group.weakest else 1.0, "yes" if group.loose else "no",
+                group.id, group.kind, "yes" if copy.stays else "no", utf8(copy.path), copy.image, copy.width,
+                copy.height, copy.bytes, round(group.weakest.score, 4) if group.weakest else 1.0,
+                "yes" if group.loose else "no",
             )
             for group in duplicates.groups
-            for place, copy in enumerate(group.files)
+            for copy in group.files
         ),
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from imgindex.cleanup.plan import Cleaned, Plan, Undone
 from imgindex.clustering.records import Clusters, Run
+from imgindex.containment import Containment
 from imgindex.duplicates.records import Duplicates
 from imgindex.ingest.records import Added, Removed
 from imgindex.models.base import Availability
@@ -25,14 +26,16 @@ from imgindex.rendering.sentences import (
     run_sentence,
 )
 from imgindex.reports.records import Calibration, Report
+from imgindex.retention.policies import Policies
 from imgindex.search.records import Neighbour
 
 THEMES = 40  # lines of themes: one screen
 _ALL = "use --json, --csv or --html FILE to see all"
 
 
-def added_text(added: Added, missing: Sequence[str] = ()) -> str:
+def added_text(added: Added, missing: Sequence[str] = (), left_out: Sequence[str] = ()) -> str:
     failed = [f"{shown(failure.path)}: {failure.reason}" for failure in added.failed]
+    others = f", {added.skipped} no pictures" if added.skipped else ""
     rate = f", {added.added / added.seconds:.1f} a second" if added.added and added.seconds else ""
     return "\n".join(
         [
@@ -41,8 +44,12 @@ def added_text(added: Added, missing: Sequence[str] = ()) -> str:
                 "Missing, but still in the index (`imgindex remove PATH` forgets them):",
                 [shown(path) for path in missing],
             ),
+            *_listed(
+                "Left out now, but still in the index (`imgindex remove PATH` forgets them):",
+                [shown(path) for path in left_out],
+            ),
             f"{files(added.added)} added, {added.unchanged} unchanged, {added.moved} moved, "
-            f"{len(failed)} not readable, in {added.seconds:.1f} s{rate}.",
+            f"{len(failed)} not readable{others}, in {added.seconds:.1f} s{rate}.",
             f"The index holds {files(added.files)} of {added.images} different pictures.",
         ]
     )
@@ -66,8 +73,10 @@ def sum_of(before: Added, after: Added) -> Added:
 
 
 def removed_text(removed: Removed) -> str:
+    deleted = f"{files(removed.deleted)} of uploads deleted for good" if removed.deleted else "nothing was deleted"
+    kept = f" Uploads stay ({removed.uploads_kept}); `imgindex remove ID` removes one." if removed.uploads_kept else ""
     return (
-        f"{files(removed.removed)} forgotten; nothing was deleted. "
+        f"{files(removed.removed)} forgotten; {deleted}.{kept} "
         f"The index holds {files(removed.files)} of {removed.images} different pictures."
     )
 
@@ -97,7 +106,7 @@ def models_table(models: Sequence[Availability]) -> Any:
 
 
 def duplicates_text(duplicates: Duplicates) -> Any:
-    """A rich text: the groups, the file to keep first and why, then what they amount to."""
+    """A rich text: the groups with what stays and why, then what they amount to."""
     from rich.text import Text
 
     text = Text()
@@ -107,12 +116,12 @@ def duplicates_text(duplicates: Duplicates) -> Any:
             text.append(f"  ! {LOOSE}\n", "yellow")
         sizes = [(f"{copy.width} x {copy.height}", human(copy.bytes)) for copy in group.files[:LISTED]]
         wide, heavy = (max(map(len, column)) for column in zip(*sizes, strict=True))
-        for place, (copy, (pixels, size)) in enumerate(zip(group.files, sizes, strict=False)):
-            text.append("        " if place else "  keep  ", "green")
+        for copy, (pixels, size) in zip(group.files, sizes, strict=False):
+            text.append("  stays  " if copy.stays else "         ", "green")
             text.append(f"{pixels:{wide}}  {size:>{heavy}}  {shown(copy.path)}")
-            text.append("\n" if place else f"  ({group.why})\n", "dim")
+            text.append(f"  ({printable(copy.why)})\n", "dim")
         if len(group.files) > LISTED:
-            text.append(f"        and {len(group.files) - LISTED} more files\n")
+            text.append(f"         and {len(group.files) - LISTED} more files\n")
         text.append("\n")
     if len(duplicates.groups) > LISTED:
         text.append(f"and {counted(len(duplicates.groups) - LISTED, 'more group')}; {_ALL}\n\n")
@@ -184,6 +193,38 @@ def plan_text(plan: Plan, file: str) -> str:
             next_ if steps else "There is nothing to clean.",
         ]
     )
+
+
+def policies_text(policies: Policies) -> str:
+    """What holds for all groups."""
+    lines = [
+        *_listed("Protected: nothing in these folders is put away.", [shown(path) for path in policies.protect]),
+        *_listed(
+            "Preferred: files in these folders stay rather than others.", [shown(path) for path in policies.prefer]
+        ),
+    ]
+    if policies.keep:
+        lines.append(f"Ties are settled by {', '.join(policies.keep)}, then the rest.")
+    if policies.separate_raw:
+        lines.append("The raw file and the JPEG of a shot are judged separately.")
+    return "\n".join(lines or ["There are no policies: no folder is protected or preferred."])
+
+
+def containment_text(containment: Containment) -> str:
+    """What is not held, and the verdict."""
+    lacking = [one for one in containment.files if one.held != "whole"]
+    lines = [f"{shown(one.path)}: {one.why}" + (f" ({shown(one.by.path)})" if one.by else "") for one in lacking]
+    if not containment.files:
+        return "There is nothing in it."
+    verdict = f"All of its {files(len(containment.files))} are in your collection; it is safe to delete."
+    if len(lacking) == len(containment.files):
+        verdict = f"None of its {files(len(containment.files))} is held by your collection; keep it, or add it first."
+    elif lacking:
+        verdict = (
+            f"All but these {len(lacking)} of its {files(len(containment.files))} are in your collection; "
+            "keep these, or add them first."
+        )
+    return "\n".join([*_listed("Not in your collection:", lines), verdict])
 
 
 def cleaned_text(cleaned: Cleaned) -> str:

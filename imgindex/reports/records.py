@@ -49,6 +49,7 @@ class Report(Redundancy):
     images: int
     files: int
     redundant: int
+    bytes: int  # that would be free without the redundant files
     groups: int
     folders: tuple[FolderShare, ...]  # the one with most redundant files first
     clusters: tuple[ThemeShare, ...]  # the largest first; none before a first run

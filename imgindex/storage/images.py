@@ -6,8 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import astuple
 from typing import Any
 
-from imgindex.records import LARGEST_ID, Counts, Entry, Failure, File, Image, ImageFile
+from imgindex.facts import Facts, from_json
+from imgindex.records import LARGEST_ID, Counts, Decoded, Entry, Failure, File, Image, ImageFile
 from imgindex.storage.database import Database, marks, slices
+
+_FILES = "SELECT path, image, bytes, mtime_ns, device, inode, ctime_ns"
 
 
 class Images:
@@ -27,8 +30,11 @@ class Images:
         return int(rows[0][0]) if rows else None
 
     def is_described(self, sha256: bytes) -> bool:
-        """Whether there is nothing left to learn of this content; older versions kept no local features."""
-        return bool(self._rows("SELECT 1 FROM images JOIN features ON image = id WHERE sha256 = ?", [sha256]))
+        """Whether there is nothing left to learn of this content; older versions kept no local features or facts."""
+        sql = (
+            "SELECT 1 FROM images JOIN features ON features.image = id JOIN facts ON facts.image = id WHERE sha256 = ?"
+        )
+        return bool(self._rows(sql, [sha256]))
 
     def get(self, image: int) -> Image | None:
         """An image by its id."""
@@ -53,19 +59,29 @@ class Images:
             self._write("INSERT INTO images (sha256, width, height, bytes) VALUES (?, ?, ?, ?)", [astuple(image)[1:]])
             return int(self._rows("SELECT id FROM images WHERE sha256 = ?", [image.sha256])[0][0])
 
-    def describe(self, image: int, digest: bytes, description: bytes) -> None:
-        """Record the local features of an image that has none yet."""
-        self._write("INSERT OR IGNORE INTO features VALUES (?, ?, ?)", [(image, digest, description)])
+    def describe(self, image: int, read: Decoded) -> None:
+        """Record what is read of an image; its local features stay as they are, as what is proven depends on them."""
+        digest = read.digest
+        with self._database.transaction():
+            self._write("INSERT OR IGNORE INTO features VALUES (?, ?, ?)", [(image, digest, read.description)])
+            self._write("UPDATE features SET pixels = ? WHERE image = ? AND pixels <> ?", [(digest, image, digest)])
+            self._write("INSERT OR REPLACE INTO facts VALUES (?, ?)", [(image, read.facts.to_json())])
+
+    def facts(self, images: Collection[int]) -> dict[int, Facts]:
+        """What is known of these images; nothing of those that an older version recorded."""
+        sql = "SELECT image, facts FROM facts WHERE image IN (SELECT value FROM json_each(?))"
+        found = {image: from_json(text) for image, text in self._rows(sql, [json.dumps(list(images))])}
+        return {image: facts for image, facts in found.items() if facts}
 
     def put_file(self, file: File) -> None:
         """Point a path at its image; an image that loses its last path goes."""
         with self._database.transaction():
             before = self.files_at([file.path])
             self._write(
-                "INSERT OR REPLACE INTO files VALUES (CAST(? AS TEXT), ?, ?, ?)",
-                [(os.fsencode(file.path), file.image, file.bytes, file.mtime_ns)],
+                "INSERT OR REPLACE INTO files VALUES (CAST(? AS TEXT), ?, ?, ?, ?, ?, ?)",
+                [(os.fsencode(file.path), *astuple(file)[1:])],
             )
-            self._forget_failures([file.path])
+            self.forget_failures([file.path])
             self._drop_images_without_files([known.image for known in before])
 
     def remove_files(self, paths: Sequence[str]) -> None:
@@ -75,6 +91,13 @@ class Images:
             self._write("DELETE FROM files WHERE path = CAST(? AS TEXT)", [(os.fsencode(path),) for path in paths])
             self._drop_images_without_files(images)
 
+    def rename(self, path: str, to: str) -> None:
+        """A path has another name now, also in what a person decided."""
+        names = [(os.fsencode(to), os.fsencode(path))]
+        with self._database.transaction():
+            for table in ("files", "failures", "keepers"):
+                self._write(f"UPDATE OR REPLACE {table} SET path = CAST(? AS TEXT) WHERE path = CAST(? AS TEXT)", names)
+
     def _drop_images_without_files(self, images: Sequence[int]) -> None:
         self._write(
             "DELETE FROM images WHERE id = ? AND NOT EXISTS (SELECT 1 FROM files WHERE image = images.id)",
@@ -83,11 +106,11 @@ class Images:
 
     def files_at(self, paths: Sequence[str]) -> list[File]:
         """The recorded ones among these paths."""
-        return self._at(File, "SELECT path, image, bytes, mtime_ns FROM files", paths)
+        return self._at(File, f"{_FILES} FROM files", paths)
 
     def described_at(self, paths: Sequence[str]) -> list[File]:
         """The recorded ones among these paths of whose images there is nothing left to learn."""
-        return self._at(File, "SELECT path, image, bytes, mtime_ns FROM files JOIN features USING (image)", paths)
+        return self._at(File, f"{_FILES} FROM files JOIN features USING (image) JOIN facts USING (image)", paths)
 
     def files_of(self, images: Sequence[int]) -> list[File]:
         """All paths of these images, by image and path."""
@@ -95,16 +118,27 @@ class Images:
             File(*row)
             for part in slices([image for image in images if image <= LARGEST_ID])
             for row in self._rows(
-                f"SELECT path, image, bytes, mtime_ns FROM files WHERE image IN ({marks(part)}) ORDER BY image, path",
+                f"{_FILES} FROM files WHERE image IN ({marks(part)}) ORDER BY image, path",
                 part,
             )
         ]
 
     def first_files(self, images: Collection[int]) -> list[ImageFile]:
         """The first file of each of these images."""
-        sql = """SELECT min(path), image, width, height, files.bytes, mtime_ns, sha256 FROM files
+        sql = """SELECT min(path), image, width, height, files.bytes, mtime_ns, sha256, device, inode FROM files
             JOIN images ON id = image WHERE image IN (SELECT value FROM json_each(?)) GROUP BY image"""
         return [ImageFile(*row) for row in self._rows(sql, [json.dumps(list(images))])]
+
+    def raw_files(self) -> list[ImageFile]:
+        """All files with raw sensor data."""
+        sql = """SELECT path, image, width, height, files.bytes, mtime_ns, sha256, device, inode FROM facts
+            JOIN images ON id = facts.image JOIN files USING (image) WHERE json_extract(facts, '$.raw') ORDER BY path"""
+        return [ImageFile(*row) for row in self._rows(sql)]
+
+    def contents(self) -> list[tuple[str, bytes]]:
+        """All recorded paths, each with the SHA-256 of what was indexed there."""
+        rows = self._rows("SELECT path, sha256 FROM files JOIN images ON id = image ORDER BY path")
+        return [(path, sha256) for path, sha256 in rows]
 
     def files_below(self, folder: str) -> list[File]:
         """All recorded paths inside a folder."""
@@ -113,8 +147,7 @@ class Images:
         return [
             File(*row)
             for row in self._rows(
-                "SELECT path, image, bytes, mtime_ns FROM files "
-                "WHERE path >= CAST(? AS TEXT) AND path < CAST(? AS TEXT) ORDER BY path",
+                f"{_FILES} FROM files WHERE path >= CAST(? AS TEXT) AND path < CAST(? AS TEXT) ORDER BY path",
                 [start, end],
             )
         ]
@@ -127,13 +160,14 @@ class Images:
     def put_failures(self, failures: Sequence[Failure], decoder: str) -> None:
         """Record what this decoder could not read, instead of what was known of these paths."""
         with self._database.transaction():
-            self._forget_failures([failure.path for failure in failures])
+            self.forget_failures([failure.path for failure in failures])
             self._write(
                 "INSERT INTO failures VALUES (CAST(? AS TEXT), ?, ?, ?, ?)",
                 [(os.fsencode(f.path), f.reason, f.bytes, f.mtime_ns, decoder) for f in failures],
             )
 
-    def _forget_failures(self, paths: Sequence[str]) -> None:
+    def forget_failures(self, paths: Sequence[str]) -> None:
+        """Try these again; unknown ones are no error."""
         self._write("DELETE FROM failures WHERE path = CAST(? AS TEXT)", [(os.fsencode(path),) for path in paths])
 
     def _at(self, record: Any, select: str, paths: Sequence[str], before: Sequence[Any] = ()) -> list[Any]:

@@ -35,7 +35,9 @@ def sentence_of(error: Exception, path: Path) -> ImgindexError:
         return not_ours(path)
     if "malformed" in text:
         return IndexFormatError(
-            f"{path} is damaged ({text}); restore it from a backup, or delete {folder} and add again."
+            f"{path} is damaged ({text}); restore it from a backup, or give that file another name, add your folders "
+            f"again and sync, but delete nothing in {folder}: it may hold the only copies of what was uploaded, and "
+            "the damaged file says where cleaned files went."
         )
     if "locked" in text:
         return StorageError(

@@ -4,13 +4,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from imgindex.records import Image
+from imgindex.records import Decoded, Image
 from imgindex.storage.database import Database
 from imgindex.storage.embeddings import Embeddings
 from imgindex.storage.images import Images
+from imgindex.storage.settings import Settings
+from imgindex.types import Floats
 
 
 @dataclass(frozen=True)
@@ -20,12 +19,13 @@ class Storage:
     database: Database
     images: Images
     embeddings: Embeddings
+    settings: Settings
 
     @classmethod
     def open(cls, path: Path) -> "Storage":
         """Open the database at a path, or begin one there. Raises IndexFormatError, StorageError."""
         database = Database(path)
-        return cls(database, Images(database), Embeddings(database))
+        return cls(database, Images(database), Embeddings(database), Settings(database))
 
     def close(self) -> None:
         """End what other threads are at, and close the database."""
@@ -35,14 +35,14 @@ class Storage:
         """All writes inside happen together or not at all; other writers wait. May be nested."""
         return self.database.transaction()
 
-    def add_image(self, image: Image, vector: npt.NDArray[np.float32], digest: bytes, description: bytes) -> int:
-        """Record a content, its (D,) embedding and its local features; returns its id, also if another was faster."""
+    def add_image(self, image: Image, vector: Floats, decoded: Decoded) -> int:
+        """Record a content, its (D,) embedding and what was read of it; returns its id, also if another was faster."""
         with self.transaction():
             known = self.images.id_of(image.sha256)
             if known is None:
                 known = self.images.add(image)
                 self.embeddings.add(known, vector)
-            self.images.describe(known, digest, description)
+            self.images.describe(known, decoded)
             return known
 
     def problems(self) -> list[str]:

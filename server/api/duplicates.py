@@ -1,29 +1,29 @@
-"""Groups of copies, and decisions about them."""
+"""Groups of copies, decisions about them, and what is only related."""
 
 from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Response
 
-from imgindex import UsageError
-from imgindex.rendering.exports import group_json
+from imgindex import LARGEST_ID, Related, UsageError
+from imgindex.rendering.exports import group_json, related_json
 from imgindex.rendering.paths import utf8
 from imgindex.server.api import pagination
-from imgindex.server.api.requests import Decision, Page, json_only
+from imgindex.server.api.requests import Decision, Page, RelatedPage, json_only
 from imgindex.server.api.responses import answer, unless_known
 from imgindex.server.api.schemas import copies as schemas
 from imgindex.server.service import current
 
-bp = APIBlueprint("api_duplicates", __name__, url_prefix="/api/v1/duplicates", tag="Duplicates")
+bp = APIBlueprint("api_duplicates", __name__, url_prefix="/api/v1", tag="Duplicates")
 bp.before_request(json_only)
 
 
-@bp.get("")
+@bp.get("/duplicates")
 @bp.input(Page, location="query")
 @bp.output(schemas.Groups)
 @bp.doc(operation_id="list_duplicates", responses=[304])
 def listed(query_data: dict[str, Any]) -> Response:
-    """Groups of files that show the same picture, the largest first, and the totals."""
+    """Groups of files that show the same picture, the largest first, the totals, and the first related pairs."""
 
     def make() -> Response:
         duplicates = current().duplicates()
@@ -39,7 +39,10 @@ def listed(query_data: dict[str, Any]) -> Response:
                 "files": duplicates.files,
                 "redundant": duplicates.redundant,
                 "percent": round(duplicates.percent, 2),
+                "bytes": duplicates.bytes,
                 "calibration": duplicates.calibration,
+                "related": [related_json(pair) for pair in duplicates.related[: query_data["limit"]]],
+                "related_total": len(duplicates.related),
             }
         )
 
@@ -47,15 +50,39 @@ def listed(query_data: dict[str, Any]) -> Response:
     return unless_known(make)
 
 
-@bp.get("/<id:group>")
+@bp.get("/duplicates/<id:group>")
 @bp.output(schemas.GroupAlone)
 @bp.doc(operation_id="get_duplicates", responses=[304])
 def one(group: int) -> Response:
-    """A group, the file to keep first."""
+    """A group, those that stay first."""
     return unless_known(lambda: answer(group_json(current().group(group))))
 
 
-@bp.post("/<id:group>/decision")
+@bp.get("/related")
+@bp.input(RelatedPage, location="query")
+@bp.output(schemas.RelatedPage)
+@bp.doc(operation_id="list_related", responses=[304])
+def related(query_data: dict[str, Any]) -> Response:
+    """Pairs of images that share a part, differ in a place, or show the same scene; none is held by the other."""
+
+    def make() -> Response:
+        pairs, kind = current().duplicates().related, query_data.get("kind")
+        some = [pair for pair in pairs if kind in (None, pair.kind)]
+        shown, following = pagination.page(
+            some, f"related {kind or ''}", query_data.get("cursor"), query_data["limit"], _key
+        )
+        return answer({"related": [related_json(pair) for pair in shown], "next": following, "total": len(some)})
+
+    current().duplicates()  # first, because it may store new proofs, which changes the ETag
+    return unless_known(make)
+
+
+def _key(pair: Related) -> int:
+    """One number for two ids, another for other ids below 2**31."""
+    return (pair.a.image << 31 | pair.b.image) % LARGEST_ID
+
+
+@bp.post("/duplicates/<id:group>/decision")
 @bp.input(Decision)
 @bp.output(schemas.Decided)
 @bp.doc(operation_id="decide", responses=[415])

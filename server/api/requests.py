@@ -4,12 +4,12 @@ import re
 from typing import Any
 
 from apiflask import Schema, fields
-from apiflask.validators import Length, OneOf, Range
+from apiflask.validators import Length, OneOf, Range, Regexp
 from flask import abort, request
 from marshmallow import EXCLUDE, RAISE, ValidationError, missing, validates_schema
 from werkzeug.exceptions import BadRequest
 
-from imgindex import LARGEST_ID, LONGEST_NAME
+from imgindex import LARGEST_ID, LONGEST_NAME, ORDER
 from imgindex.rendering.formats import FORMATS, JSON
 from imgindex.server.api.pagination import LONGEST
 
@@ -21,7 +21,7 @@ SEND_A_FILE = "Send one picture as multipart/form-data, in a field named file."
 
 def json_only() -> None:
     """Refuse a body that is not JSON, or cannot be parsed, where JSON is expected."""
-    if request.method in ("POST", "PATCH") and request.get_data(cache=True):
+    if request.method in ("POST", "PATCH", "PUT") and request.get_data(cache=True):
         if not request.is_json:
             abort(415, description="Send the body as application/json.")
         try:
@@ -58,6 +58,14 @@ class Page(Schema):
     limit = Digits(load_default=50, validate=Range(1, 200), metadata={"description": "Items per page."})
     cursor = fields.String(
         validate=Length(1, LONGEST), metadata={"description": "The `next` of the previous page; opaque."}
+    )
+
+
+class RelatedPage(Page):
+    """Which part of the related pairs."""
+
+    kind = fields.String(
+        validate=OneOf(["part", "edited", "alike"]), metadata={"description": "Only pairs of this kind."}
     )
 
 
@@ -131,6 +139,21 @@ class Recluster(Body):
     """The number of clusters; without it, as many as fit best."""
 
     clusters = fields.Integer(strict=True, allow_none=True, validate=Range(1, LARGEST_ID))
+
+
+def _folders() -> fields.List[str]:
+    """Absolute paths; a NUL or half a surrogate is in no path."""
+    path = fields.String(validate=[Length(1, LONGEST_PATH), Regexp(r"^/[^\x00\ud800-\udfff]*\Z")])
+    return fields.List(path, required=True)
+
+
+class Policies(Body):
+    """What shall hold for all groups; it replaces what held before."""
+
+    protect = _folders()
+    prefer = _folders()
+    keep = fields.List(fields.String(validate=OneOf(ORDER)), required=True, validate=Length(max=len(ORDER)))
+    separate_raw = Flag(required=True)
 
 
 class Decision(Body):

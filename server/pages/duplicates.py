@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from typing import Any
 
 from flask import redirect, render_template, request, url_for
@@ -10,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from imgindex import ImageFile
 from imgindex.rendering.html import by_image
-from imgindex.rendering.sentences import LOOSE, duplicates_sentences, held_by
+from imgindex.rendering.sentences import LOOSE, RELATED, duplicates_sentences, held_by
 from imgindex.server.pages.layout import changed, numbers, page_blueprint, part, partly, whole
 from imgindex.server.pages.library import view
 from imgindex.server.pages.overlay import overlay
@@ -19,7 +20,7 @@ from imgindex.server.service import current
 pages = page_blueprint("duplicates")
 
 PAGE = 12  # groups of a part of the list: a few screens, each with up to CARD thumbnails
-ALIKE = 24  # pairs of a part of the list: as many thumbnails as four groups have
+PAIRS = 24  # pairs of a part of the list: as many thumbnails as four groups have
 CARD = 8  # pictures of a group in the list: two rows of a wide screen
 UNDONE = 100  # images of a decision that can be undone at once: their ids fit into an address
 
@@ -40,18 +41,27 @@ def duplicates() -> str:
     )
 
 
-@pages.get("/duplicates/alike")
-def alike() -> str:
-    """Pairs of the same scene, part by part."""
-    found = current().duplicates()
-    pairs = part(found.alike, ALIKE)
+@pages.get("/duplicates/related")
+def related() -> str:
+    """Pairs that share something and neither holds the other, of one kind or all, part by part."""
+    found, kind = current().duplicates().related, request.args.get("kind")
+    kind = kind if kind in RELATED else None
+    pairs = part([pair for pair in found if kind in (None, pair.kind)], PAIRS)
     return render_template(
-        "_alike.html" if partly() else "alike.html",
+        "_related.html" if partly() else "related.html",
         pairs=pairs.items,
-        files=current().index.images.files({image for pair in pairs.items for image in (pair.a, pair.b)}),
         further=pairs.further,
-        total=len(found.alike),
+        kind=kind,
+        kinds=RELATED,
+        counts=Counter(pair.kind for pair in found),
+        total=len(found),
     )
+
+
+@pages.get("/duplicates/alike")
+def alike() -> Response:
+    """Where those of the same scene were to be found once."""
+    return redirect(url_for("duplicates.related", kind="alike"), 301)
 
 
 @pages.get("/duplicates/<id:number>")

@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, current_app, make_response, render
 from imgindex import LARGEST_ID, LONGEST_NAME
 from imgindex.rendering.html import wrapping
 from imgindex.rendering.paths import printable
-from imgindex.rendering.sentences import counted, human, percent, when
+from imgindex.rendering.sentences import counted, human, known, percent, shares, when
 from imgindex.server.service import current
 
 T = TypeVar("T")
@@ -22,8 +22,8 @@ NUMBER = re.compile("[0-9]{1,18}")  # all of them below LARGEST_ID
 NOTICES = {  # what a page says after a redirect
     "forgotten": "The picture is forgotten.",
     "kept": "The report is saved; the next one says what changed since.",
-    "keep": "Saved: that file is the one to keep.",
-    "keep-back": "Undone: the file to keep is chosen by its quality again.",
+    "keep": "Saved: that file stays.",
+    "keep-back": "Undone: which files stay is told by what they hold again.",
     "different": "Saved: they are different pictures.",
     "different-back": "Undone: they may be copies of each other again.",
     "named": "The theme has its new name.",
@@ -50,7 +50,7 @@ def register(app: Flask) -> None:
     """Filters, notices and counts for the pages of an app."""
     app.jinja_env.filters |= {
         "counted": counted, "file_name": file_name, "folder": folder, "line": printable, "path": wrapping,
-        "percent": percent, "ratio": ratio, "size": human, "when": when,
+        "known": known, "percent": percent, "ratio": ratio, "shares": shares, "size": human, "when": when,
     }  # fmt: skip
     app.context_processor(_shared)
     app.jinja_env.globals["longest_name"] = LONGEST_NAME

@@ -12,134 +12,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import numpy as np
 import pytest
 
 from imgindex import BusyError
 from imgindex.cleanup import cleaner as clean
+from imgindex.cleanup import copies, links, moves, opened, renames, views
 from imgindex.cleanup import journal as ledger
-from imgindex.cleanup import moves
-from imgindex.cleanup.cleaner import Cleanup
 from imgindex.cleanup.journal import Entry, Journal
 from imgindex.cleanup.plan import Plan, plan
-from imgindex.duplicates.records import Duplicates, Group, Pair
 from imgindex.errors import UsageError
-from imgindex.records import File, Image, ImageFile, ModelInfo
 from imgindex.storage.storage import Storage
+from tests.cleanup.pictures import Pictures, agreeing, cleanup, grouped, seen
 
 HOWS = ["trash", "quarantine", "hardlink"]
 KILLS = 48
-
-
-NOTHING = Duplicates((), (), 0, 0, 0, "")
-
-
-def cleanup(store: Storage) -> Cleanup:
-    """The cleanup of an index that finds no groups by itself."""
-    return Cleanup(store, find=lambda _: NOTHING, follow=lambda: None)
-
-
-class Pictures:
-    """Groups of files with an index that knows them, and a memory of how they were."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "index").mkdir(parents=True)
-        self.store = Storage.open(folder / "index" / "index.db")
-        self.store.embeddings.set_model(ModelInfo("fake", "tiles", "mean", 16, "none", "0" * 64, 16))
-        self.groups: list[Group] = []
-        self.was: dict[str, tuple[bytes, int, int]] = {}
-
-    def file(self, path: Path, data: bytes) -> ImageFile:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        path.chmod([0o600, 0o644, 0o640][len(self.was) % 3])
-        os.utime(path, ns=(10**18, 10**18 + 7 * len(self.was)))
-        digest, status = sha256(data).digest(), path.stat()
-        self.was[str(path)] = (data, status.st_mtime_ns, status.st_mode)
-        image = self.index(str(path))
-        return ImageFile(
-            path=str(path), image=image, width=1, height=1,
-            bytes=len(data), mtime_ns=status.st_mtime_ns, sha256=digest,
-        )  # fmt: skip
-
-    def index(self, path: str) -> int:
-        data, mtime_ns, _ = self.was[path]
-        image = Image(0, sha256(data).digest(), 1, 1, len(data))
-        number = self.store.add_image(image, np.zeros(16, np.float32), image.sha256, b"")
-        self.store.images.put_file(File(path, number, len(data), mtime_ns))
-        return number
-
-    def group(self, *names: str | Path, near: bool = False, loose: bool = False) -> Group:
-        number = len(self.groups) + 1
-        copies = [
-            self.file(self.folder / name, f"picture {number} {nth if near else 0}".encode() * 99)
-            for nth, name in enumerate(names)
-        ]
-        weakest = Pair(7, 8, "copy", 0.5, 9, (), False, 1.0) if near else None
-        self.groups.append(Group(number, "near" if near else "exact", "first", tuple(copies), weakest, loose))
-        return self.groups[-1]
-
-    def paths(self, *names: str) -> tuple[str, ...]:
-        return tuple(str(self.folder / name) for name in names)
-
-    def apply(self, how: Any, **options: Any) -> clean.Cleaned:
-        if how == "quarantine":
-            options.setdefault("quarantine", self.folder / "quarantine")
-        return cleanup(self.store).apply(plan(self.groups, how), **options)
-
-    def undo(self) -> clean.Undone:
-        return cleanup(self.store).undo()
-
-    def known(self) -> set[str]:
-        return {file.path for file in self.store.images.files_below("/")}
-
-    def states(self) -> list[str]:
-        return [row[0] for row in self.store.database.rows("SELECT state FROM ledger ORDER BY id")]
-
-    def as_they_were(self) -> bool:
-        return all(seen(path) == was for path, was in self.was.items())
-
-
-def seen(path: str | Path) -> tuple[bytes, int, int] | None:
-    try:
-        status = os.stat(path)
-        return Path(path).read_bytes(), status.st_mtime_ns, status.st_mode
-    except FileNotFoundError:
-        return None
-
-
-@pytest.fixture(autouse=True)
-def trash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    return tmp_path / "data" / "Trash"
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Iterator[Pictures]:
-    pictures = Pictures(tmp_path)
-    yield pictures
-    pictures.store.close()
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Path]:
-    """A folder on another file system, whose own trash is taken away afterwards."""
-    memory = Path("/dev/shm")
-    own = memory / f".Trash-{os.getuid()}"
-    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev or own.exists():
-        pytest.skip("/dev/shm is no other file system, or has a trash in use")
-    folder = memory / f"imgindex-{os.getpid()}"
-    folder.mkdir()
-    yield folder
-    shutil.rmtree(folder)
-    subprocess.run(["rm", "-rf", own], check=True)
 
 
 # Plans
@@ -167,7 +57,7 @@ def test_hard_links_are_for_the_same_bytes(pictures):
     assert made.steps == ()
     assert "same bytes" in made.skipped[0].reason
     forged = Plan("hardlink", plan([near], "trash").steps, ())
-    assert cleanup(pictures.store).apply(forged).done == ()
+    assert cleanup(pictures.store, pictures.groups).apply(forged).done == ()
     assert pictures.as_they_were()
 
 
@@ -182,7 +72,7 @@ def test_a_plan_survives_json_with_any_name(pictures):
     "text", ["", "[]", "{}", '{"how": "burn", "steps": [], "skipped": []}', '{"how": "trash", "steps": [{}]}', "3"]
 )
 def test_what_is_no_plan_is_refused(text):
-    with pytest.raises(UsageError, match="no plan"):
+    with pytest.raises(UsageError, match="not a valid cleaning plan"):
         Plan.from_json(text)
 
 
@@ -315,7 +205,11 @@ def test_another_file_system(pictures, elsewhere, trash, how):
     pictures.group("a.png", elsewhere / "b.png")
     if how == "quarantine":
         pictures.group(elsewhere / "c.png", "c.png")
-    assert pictures.apply(how).skipped == ()
+        cleaned = pictures.apply(how)
+        assert [one.path for one in cleaned.skipped] == [*pictures.paths("c.png")]
+        assert "lies in memory" in cleaned.skipped[0].reason
+    else:
+        assert pictures.apply(how).skipped == ()
     own = elsewhere.parent / f".Trash-{os.getuid()}"
     if how == "trash":
         assert (own / "info" / "b.png.trashinfo").read_text().splitlines()[1] == f"Path={elsewhere.name}/b.png"
@@ -403,7 +297,7 @@ def test_a_file_that_is_gone_stops_nothing(pictures):
 def test_the_last_copy_stays_whatever_the_plan_says(pictures, how):
     """Each file's keeper is the next one's redundant file, in a circle."""
     files = pictures.group("a.png", "b.png", "c.png", "d.png").files
-    pictures.groups = [Group(nth, "exact", "", (files[nth], files[nth - 1]), None, False) for nth in range(4)]
+    pictures.groups = [grouped(nth, (files[nth], files[nth - 1])) for nth in range(4)]
     cleaned = pictures.apply(how)
     assert len(cleaned.done) < 4
     assert len([path for path in pictures.was if os.path.exists(path)]) == 4 - len(cleaned.done) >= 1
@@ -421,7 +315,7 @@ def test_a_file_with_another_name_of_its_own_frees_nothing(pictures):
 
 def test_two_cleans_exclude_each_other(pictures):
     pictures.group("a.png", "b.png", "c.png")
-    other = cleanup(Storage.open(pictures.folder / "index" / "index.db"))
+    other = cleanup(Storage.open(pictures.folder / "index" / "index.db"), pictures.groups)
     refused = []
 
     def meanwhile(*_: int) -> None:
@@ -440,7 +334,7 @@ def test_two_indexes_never_take_the_last_copy(tmp_path, how, monkeypatch):
     first, second = Pictures(tmp_path / "1"), Pictures(tmp_path / "2")
     first.group(tmp_path / "a.png", tmp_path / "b.png")
     second.group(tmp_path / "b.png", tmp_path / "a.png")
-    first.groups = [replace(second.groups[0], files=tuple(reversed(second.groups[0].files)))]
+    first.groups = [grouped(1, second.groups[0].files[::-1])]
     real, others = Journal.begin, []
 
     def begin(self: Journal, entry: Entry) -> Entry:
@@ -468,7 +362,7 @@ def test_a_file_that_is_written_to_meanwhile_becomes_no_link(pictures, monkeypat
     monkeypatch.setattr(Journal, "begin", begin)
     assert "changed just now" in pictures.apply("hardlink").skipped[0].reason
     assert (pictures.folder / "b.png").read_bytes() == b"newer"
-    assert not list(pictures.folder.rglob("*.part"))
+    assert not list(pictures.folder.rglob(".imgindex-*"))
 
 
 # Undo
@@ -535,12 +429,13 @@ def test_undo_of_links_whose_keeper_is_gone(pictures):
 def test_each_call_of_the_system_may_fail(pictures, how, monkeypatch):
     """The first, then the second, ... of all calls that change a disk: the file is away, or as it was."""
     pictures.group("a.png", "b.png")
-    calls, left, failures = ("link", "unlink", "replace", "open", "fsync", "makedirs"), 0, 0
+    calls, left, failures = ("link", "unlink", "rename", "open", "fsync", "makedirs"), 0, 0
+    rooms = {room.__file__ for room in (moves, links, copies, renames, views)}
 
     def failing(real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
             nonlocal left
-            left -= sys._getframe(1).f_code.co_filename == moves.__file__
+            left -= sys._getframe(1).f_code.co_filename in rooms
             if left == 0:
                 left = -1
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -553,6 +448,7 @@ def test_each_call_of_the_system_may_fail(pictures, how, monkeypatch):
         with monkeypatch.context() as patch:
             for call in calls:
                 patch.setattr(os, call, failing(getattr(os, call)))
+            patch.setattr(renames, "_by_kernel", failing(renames._by_kernel))
             cleaned = pictures.apply(how)
         if left > 0:
             break
@@ -594,7 +490,7 @@ def small(pictures: Pictures, request: pytest.FixtureRequest) -> Iterator[Path]:
 
 def test_a_full_quarantine_stops_nothing(pictures, small):
     keep, big = (pictures.file(pictures.folder / name, bytes(100_000)) for name in ("keep.png", "big.png"))
-    pictures.groups.append(Group(1, "exact", "", (keep, big), None, False))
+    pictures.groups.append(grouped(1, (keep, big)))
     pictures.group("a.png", "b.png")
     cleaned = pictures.apply("quarantine", quarantine=small)
     assert cleaned.done == pictures.paths("b.png")
@@ -692,7 +588,7 @@ def work(job: str, folder: str, data: str, lines: int = 0, user: int = 0) -> int
     if user:
         os.setgid(user)
         os.setuid(user)
-    left, files = lines, (clean.__file__, ledger.__file__, moves.__file__)
+    left, files = lines, {room.__file__ for room in (clean, ledger, moves, links, copies, renames, views)}
 
     def count(frame: Any, event: str, _: Any) -> Any:
         nonlocal left
@@ -705,13 +601,13 @@ def work(job: str, folder: str, data: str, lines: int = 0, user: int = 0) -> int
         return count
 
     here = Path(folder)
-    cleaner = cleanup(Storage.open(here / "index" / "index.db"))
+    made = Plan.from_json((here / "plan.json").read_text())
+    cleaner = cleanup(Storage.open(here / "index" / "index.db"), agreeing(made))
     if lines:
         sys.settrace(count)
     if job == "undo":
         cleaner.undo()
     else:
-        made = Plan.from_json((here / "plan.json").read_text())
         cleaned = cleaner.apply(made, quarantine=here / "quarantine")
         (here / "said.json").write_text(json.dumps({"done": cleaned.done, "skipped": cleaned.skipped}))
     return 0
@@ -724,49 +620,59 @@ def children() -> Iterator[Children]:
     children.close()
 
 
+MOMENTS: dict[str, tuple[Any, str]] = {
+    "rename": (renames, "_by_kernel"), "check": (opened.Opened, "check_is_at"), "link": (os, "link"),
+    "unlink": (os, "unlink"), "fsync": (os, "fsync"),
+}  # fmt: skip
+
+
 def interrupted(monkeypatch: pytest.MonkeyPatch, call: str, job: Callable[[], Any]) -> None:
-    """End a job at its first use of a system call, as a kill does."""
+    """End a job at its first use of a call, as a kill does."""
 
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, call, interrupt)
+        patch.setattr(moves, "_discard_parts", lambda _: None)  # which has an unlink, too
+        patch.setattr(moves, "check_apart", lambda _: None)
+        patch.setattr(*MOMENTS[call], interrupt)
         with pytest.raises(KeyboardInterrupt):
             job()
 
 
+@pytest.mark.parametrize("kernel", [True, False])
 @pytest.mark.parametrize(
     ("how", "call", "state"),
     [
-        ("quarantine", "link", "undone"),
-        ("quarantine", "unlink", "undone"),
+        ("quarantine", "rename", "undone"),
+        ("quarantine", "check", "done"),
         ("quarantine", "fsync", "done"),
         ("hardlink", "link", "undone"),
-        ("hardlink", "replace", "undone"),
+        ("hardlink", "rename", "undone"),
+        ("hardlink", "check", "done"),
+        ("hardlink", "unlink", "done"),
         ("hardlink", "fsync", "done"),
     ],
 )
-def test_the_next_clean_settles_what_was_begun(pictures, how, call, state, monkeypatch):
+def test_the_next_clean_settles_what_was_begun(pictures, how, call, state, kernel, monkeypatch):
     pictures.group("a.png", "b.png")
-    with monkeypatch.context() as patch:
-        patch.setattr(moves, "_discard_parts", lambda _: None)  # which has an unlink, too
-        interrupted(monkeypatch, call, lambda: pictures.apply(how))
+    if not kernel:
+        monkeypatch.setattr(renames, "_renameat2", lambda: None)
+    interrupted(monkeypatch, call, lambda: pictures.apply(how))
     assert pictures.states() == ["begun"]
     cleanup(pictures.store).apply(Plan("trash", (), ()))
     assert pictures.states() == [state]
     assert (str(pictures.folder / "b.png") in pictures.known()) == (state == "undone" or how == "hardlink")
     assert pictures.as_they_were() == (state == "undone")
-    assert not list(pictures.folder.rglob("*.part"))
+    assert not list(pictures.folder.rglob(".imgindex-*"))
+    assert {path.name for path in pictures.folder.rglob("*.png")} == {"a.png", "b.png"}
 
 
-@pytest.mark.parametrize("call", ["link", "unlink", "fsync"])
+@pytest.mark.parametrize("call", ["rename", "check", "fsync"])
 def test_an_interrupted_undo_is_finished_by_the_next(pictures, call, monkeypatch):
     pictures.group("a.png", "b.png")
     pictures.apply("quarantine")
-    with monkeypatch.context() as patch:
-        patch.setattr(moves, "_discard_parts", lambda _: None)
-        interrupted(monkeypatch, call, pictures.undo)
+    interrupted(monkeypatch, call, pictures.undo)
     assert pictures.undo() == clean.Undone(pictures.paths("b.png"), ())
     assert pictures.as_they_were()
     assert not [path for path in (pictures.folder / "quarantine").rglob("*") if path.is_file()]
@@ -824,7 +730,7 @@ def test_kill_at_any_moment_loses_nothing(tmp_path, children, how, request):
         assert pictures.undo() == clean.Undone((), ())
         assert pictures.as_they_were()
         assert not [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
-        assert not list(tmp_path.rglob("*.part"))
+        assert not list(tmp_path.rglob(".imgindex-*"))
         for path in pictures.was:
             pictures.index(path)
     print(f"{how}: {killed} kills, {half} with a file in between, {settled} settled by recover")

@@ -17,9 +17,9 @@ from imgindex import ImageIndex
 from imgindex.cleanup import moves
 from tests.support.embedders import FakeEmbedder
 real = moves.carry_out
-def killed(entry):
+def killed(entry, opened):
     if sys.argv[2] == "after":
-        real(entry)
+        real(entry, opened)
     os.kill(os.getpid(), signal.SIGKILL)
 moves.carry_out = killed
 with ImageIndex(sys.argv[1], embedder=FakeEmbedder()) as index:

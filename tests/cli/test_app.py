@@ -67,7 +67,8 @@ def test_similar_as_the_contract_says(run, photos, tmp_path):
 
 def test_remove_sync_check_as_the_contract_says(run, photos):
     run("add", photos)
-    assert run("remove", photos / "0.png", "--json").json == {"removed": 1, "images": 4, "files": 4}
+    told = {"removed": 1, "images": 4, "files": 4, "deleted": 0, "uploads_kept": 0}
+    assert run("remove", photos / "0.png", "--json").json == told
     (photos / "1.png").unlink()
     synced = run("sync", "--json").json
     assert (synced["added"], synced["missing"]) == (1, [str(photos / "1.png")])

@@ -365,13 +365,13 @@ class TestProcesses:
             assert children() - before == {pid}
 
     def test_a_child_that_does_not_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("imgindex.decoding.child.WALL_SECONDS", 0.5)
+        monkeypatch.setattr("imgindex.decoding.child.WALL_SECONDS", 2)
         before = children()
         with Decoder(SIZE, workers=1) as decoder:
             decoder.decode(encode(".png", quarters()))
             (pid,) = children() - before
             os.kill(pid, signal.SIGSTOP)
-            with pytest.raises(UnreadablePictureError, match=r"longer than 0\.5 seconds"):
+            with pytest.raises(UnreadablePictureError, match=r"longer than 2 seconds"):
                 decoder.decode(encode(".png", quarters()))
             assert pid not in children()
 

@@ -13,7 +13,7 @@ import pytest
 from imgindex import files
 from imgindex.decoding.decoder import Decoder, Decoders, decoder_versions
 from imgindex.decoding.formats import FORMATS, HEAD, UNKNOWN, Format, extension, format_of, kind, media_type
-from imgindex.decoding.picture import READERS
+from imgindex.decoding.reading import READERS
 from imgindex.decoding.thumbnails import THUMBNAIL, sample, thumbnail
 from imgindex.errors import UnreadablePictureError
 from imgindex.types import Pixels

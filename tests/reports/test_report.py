@@ -4,20 +4,22 @@ import csv
 import io
 import json
 import os
+import re
 import time
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from imgindex.duplicates.records import Duplicates, Group, Pair
+from imgindex.comparison.second_look import Box
+from imgindex.duplicates.records import Duplicates, Group, GroupFile, Pair, Related
 from imgindex.errors import FileGoneError
-from imgindex.records import ImageFile
+from imgindex.facts import Facts
 from imgindex.rendering import exports, tables
 from imgindex.rendering import html as pages
 from imgindex.rendering import text as report
 from imgindex.rendering.paths import printable
-from imgindex.rendering.sentences import LOOSE
+from imgindex.rendering.sentences import LOOSE, shares
 from imgindex.reports.records import FolderShare, Report, Since, ThemeShare
 from tests.support.html import Page, self_contained
 
@@ -25,25 +27,39 @@ EVIL = os.fsdecode(b"/p/\xff\xe2\x80\xae<script>alert('1')</script>\n\r\x1b[31m,
 CALIBRATION = "Never calibrated."
 
 
-def copy(image: int, path: str = "", width: int = 300, height: int = 200) -> ImageFile:
-    return ImageFile(path or f"/p/{image}.jpg", image, width, height, 1000 * image, 0, bytes(32))
+def copy(image: int, path: str = "", width: int = 300, height: int = 200, **fate) -> GroupFile:
+    return GroupFile(path or f"/p/{image}.jpg", image, width, height, 1000 * image, 0, bytes(32), **fate)
+
+
+def goes(image: int, path: str = "", *, by: int, facts: Facts | None = None) -> GroupFile:
+    why = f"{by}.jpg holds all of it"
+    return copy(image, path, stays=False, why=why, held_by=by, holder=f"/p/{by}.jpg", held="version", facts=facts)
 
 
 def pair(a: int, b: int, score: float = 0.87654) -> Pair:
     return Pair(a, b, "copy", score, 40, (1.0, 0.0, 1 / 3, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0), False, 0.9)
 
 
-def duplicates(*groups: Group, alike: tuple[Pair, ...] = (), files: int = 420) -> Duplicates:
-    return Duplicates(groups, alike, 400, files, sum(len(group.files) - 1 for group in groups), CALIBRATION)
+def related(a: int, b: int, kind: str = "edited", score: float = 0.87654) -> Related:
+    where = (Box(0.25, 0.5, 0.1, 1 / 3),) if kind == "edited" else ()
+    return Related(kind, copy(a, width=100, height=400), copy(b), score, 1.0, 0.51239, (1.0,) * 9, where)
 
 
-NEAR = Group(3, "near", "it has more pixels", (copy(1), copy(2), copy(2, "/p/2 copy.jpg"), copy(4)), pair(1, 4), True)
-EXACT = Group(9, "exact", "it is older", (copy(7), copy(7, EVIL)), None, False)
-SOME = duplicates(NEAR, EXACT, alike=(pair(11, 12, 0.5),))
+def duplicates(*groups: Group, related: tuple[Related, ...] = (), files: int = 420) -> Duplicates:
+    going = [file for group in groups for file in group.redundant]
+    return Duplicates(groups, related, 400, files, len(going), sum(file.bytes for file in going), CALIBRATION)
+
+
+FACTS = Facts("jpeg", frames=3, detail=1.23456, captured="2021-03-04T05:06:07.25+02:00", camera="Roll\u202e 8")
+GOING = (goes(1, "/p/1 copy.jpg", by=1), goes(4, by=2, facts=FACTS))
+STAYING = (copy(1, why="it is the original", facts=FACTS), copy(2, why="nothing else has its colours"))
+NEAR = Group(3, "near", (*STAYING, *GOING), pair(1, 4), True)
+EXACT = Group(9, "exact", (copy(7, why="it is older"), goes(7, EVIL, by=7)), None, False)
+SOME = duplicates(NEAR, EXACT, related=(related(11, 12), related(13, 14, "part", 0.5)))
 SINCE = Since("2025-01-01T00:00:00+00:00", (3, 9), (), (5,))
 CATS, REST = ThemeShare(4, EVIL, 300, 0.75, 320, 3), ThemeShare(6, None, 100, 0.25, 100, 1)
 REPORT = Report(
-    "2025-02-03T04:05:06+00:00", 400, 420, 4, 2, (FolderShare(EVIL, 3, 2), FolderShare("/p", 7, 0)), (CATS, REST),
+    "2025-02-03T04:05:06+00:00", 400, 420, 4, 4500, 2, (FolderShare(EVIL, 3, 2), FolderShare("/p", 7, 0)), (CATS, REST),
     SINCE, CALIBRATION,
 )  # fmt: skip
 
@@ -62,26 +78,66 @@ def page(pieces) -> Page:
 def test_json_of_duplicates():
     found = json.loads(json.dumps(exports.duplicates_json(SOME)))
     near, exact = found["groups"]
-    assert near["id"] == 3
-    assert near["kind"] == "near"
-    assert near["keep"] == "/p/1.jpg"
-    assert near["why"] == "it has more pixels"
-    assert near["loose"]
-    assert near["files"][0] == {"path": "/p/1.jpg", "image": 1, "width": 300, "height": 200, "bytes": 1000}
+    assert (near["id"], near["kind"], near["loose"]) == (3, "near", True)
+    assert (near["keep"], near["why"]) == ("/p/1.jpg", "it is the original")
+    first, *_, last = near["files"]
+    seen = {"frames": 3, "detail": 1.235, "captured": FACTS.captured}
+    assert first == {
+        "path": "/p/1.jpg", "image": 1, "width": 300, "height": 200, "bytes": 1000, "stays": True,
+        "why": "it is the original", "held_by": None, **seen, "facts": first["facts"],
+    }  # fmt: skip
+    assert (last["stays"], last["held_by"], last["why"]) == (False, 2, "2.jpg holds all of it")
+    assert last["facts"]["camera"] == FACTS.camera
+    assert "serial" not in last["facts"]  # what is not known is left out
     assert {"a": 1, "b": 4, "score": 0.8765, "inliers": 40, "mirrored": False, "overlap": 0.9}.items() <= near[
         "weakest"
     ].items()
     assert len(near["weakest"]["transform"]) == 9
     assert exact["weakest"] == {"a": 7, "b": 7, "score": 1.0}
     assert exact["files"][1]["path"] == EVIL
-    assert [(p["a"], p["b"], p["score"]) for p in found["alike"]] == [(11, 12, 0.5)]
-    assert (found["images"], found["files"], found["redundant"], found["percent"]) == (400, 420, 4, 0.95)
+    assert (found["images"], found["files"], found["redundant"], found["percent"]) == (400, 420, 3, 0.71)
+    assert found["bytes"] == 1000 + 4000 + 7000
     assert found["calibration"] == CALIBRATION
+
+
+def test_json_of_what_is_related():
+    edited, part = json.loads(json.dumps(exports.duplicates_json(SOME)))["related"]
+    assert edited == {
+        "kind": "edited", "a": {"image": 11, "path": "/p/11.jpg"}, "b": {"image": 12, "path": "/p/12.jpg"},
+        "score": 0.8765, "share_a": 1.0, "share_b": 0.5124, "transform": [1.0] * 9,
+        "where": [[0.25, 0.5, 0.1, 0.3333]],
+    }  # fmt: skip
+    assert (part["kind"], part["where"]) == ("part", [])
+
+
+@pytest.mark.parametrize(
+    ("pair", "sentence"),
+    [
+        (related(1, 2), "100% of image 1 is in image 2, 51% of image 2 in image 1; they differ in a place."),
+        (related(1, 2, "part"), "100% of image 1 is in image 2, 51% of image 2 in image 1."),
+        (
+            replace(related(1, 2), share_b=0.999),
+            "Each shows all that the other shows, but they differ in a place.",
+        ),
+        (
+            replace(related(1, 2, "alike"), share_b=1.0),
+            "Each shows all that the other shows, but they show the same scene in another shot.",
+        ),
+    ],
+)
+def test_the_shares_of_a_related_pair_in_a_sentence(pair, sentence):
+    assert shares(pair) == sentence
+
+
+def test_json_of_a_file_that_was_not_looked_at_closely():
+    one = exports.file_json(goes(5, by=1))
+    assert [one[name] for name in ("facts", "frames", "detail", "captured")] == [None] * 4
 
 
 def test_json_of_a_report():
     made = json.loads(json.dumps(exports.report_json(REPORT)))
     assert (made["images"], made["files"], made["redundant"], made["percent"], made["groups"]) == (400, 420, 4, 0.95, 2)
+    assert made["bytes"] == 4500
     assert made["folders"][0] == {"path": EVIL, "files": 3, "redundant": 2, "percent": 66.67}
     assert made["since_last"] == {"created": SINCE.created, "new": [3, 9], "gone": [], "grown": [5]}
     assert made["clusters"] == [
@@ -103,7 +159,7 @@ def test_csv_reads_back():
     text.encode()
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert [(row["group"], row["keep"]) for row in rows] == [
-        ("3", "yes"), ("3", "no"), ("3", "no"), ("3", "no"), ("9", "yes"), ("9", "no"),
+        ("3", "yes"), ("3", "yes"), ("3", "no"), ("3", "no"), ("9", "yes"), ("9", "no"),
     ]  # fmt: skip
     assert rows[0]["weakest"] == "0.8765"
     assert rows[0]["loose"] == "yes"
@@ -117,10 +173,13 @@ def test_text_of_duplicates():
     text = terminal(report.duplicates_text(SOME))
     assert "Group 3: 4 files, the same picture, weakest pair 88% (images 1 and 4)" in text
     assert text.count(LOOSE) == 1
-    assert "keep  300 x 200  1 kB  /p/1.jpg  (it has more pixels)" in text
+    assert "  stays  300 x 200  1 kB  /p/1.jpg  (it is the original)" in text
+    assert "  stays  300 x 200  2 kB  /p/2.jpg  (nothing else has its colours)" in text
+    assert "         300 x 200  4 kB  /p/4.jpg  (2.jpg holds all of it)" in text
     assert "Group 9: 2 files, the same bytes" in text
-    assert "4 of 420 files (1.0%) are copies of another, in 2 groups." in text
-    assert "1 pair is only alike: the same scene" in text
+    assert "3 of 420 files (0.7%, 12 kB) are held by others that stay, in 2 groups." in text
+    assert "The images of 1 pair share a part, such as a photo and a collage of it; they are not counted" in text
+    assert "The images of 1 pair differ in a place" in text
     assert text.endswith(CALIBRATION + "\n")
     assert "\x1b" not in text
     assert "\u202e" not in text
@@ -143,13 +202,16 @@ def test_text_is_cut():
     [
         (duplicates(), "No copies: none of the 420 files shows the same picture as another."),
         (duplicates(files=0), "The index is empty; add some pictures first."),
-        (duplicates(EXACT, files=2), "1 of 2 files (50.0%) is a copy of another, in 1 group."),
-        (duplicates(EXACT, files=20000), "1 of 20000 files (under 0.1%) is a copy of another, in 1 group."),
+        (duplicates(EXACT, files=2), "1 of 2 files (50.0%, 7 kB) is held by others that stay, in 1 group."),
+        (
+            duplicates(EXACT, files=20000),
+            "1 of 20000 files (under 0.1%, 7 kB) is held by others that stay, in 1 group.",
+        ),
     ],
 )
 def test_the_share_in_a_sentence(found, sentence):
     assert sentence in terminal(report.duplicates_text(found)).splitlines()
-    assert sentence in page(pages.duplicates_html(found, lambda _: b"jpeg", {})).text
+    assert sentence in page(pages.duplicates_html(found, lambda _: b"jpeg")).text
     assert found.percent <= 100
 
 
@@ -174,25 +236,27 @@ def test_page_of_duplicates():
             raise FileGoneError("It is gone.")
         return b"jpeg"
 
-    seen = page(pages.duplicates_html(SOME, thumbnail, {11: copy(11, width=100, height=400)}))
-    assert asked == [1, 2, 4, 7, 11]
+    seen = page(pages.duplicates_html(SOME, thumbnail))
+    assert asked == [1, 2, 4, 7, 11, 12, 13, 14]
     pictures = seen.all("img")
     assert all(picture["src"] == "data:image/jpeg;base64,anBlZw==" and picture["alt"] for picture in pictures)
     assert pictures[0]["style"] == "width: 100%; aspect-ratio: 300 / 200"
-    assert pictures[-1]["style"] == "width: 25.0%; aspect-ratio: 100 / 400"
+    assert pictures[-2]["style"] == "width: 25.0%; aspect-ratio: 100 / 400"
     assert seen.text.count("The file is missing.") == 1
-    assert "Image 12 is no longer in the index." in seen.text
-    assert "Keep: it has more pixels" in seen.text
+    assert re.search(r"stays\s+/p/1.jpg\s+it is the original", seen.text)
+    assert re.search(r"held\s+/p/4.jpg\s+2.jpg holds all of it", seen.text)
     assert seen.text.count(LOOSE) == 1
     assert printable(EVIL) in seen.text
-    assert seen.text.index("/p/1.jpg") < seen.text.index("/p/2 copy.jpg") < seen.text.index("Only alike")
+    assert seen.text.index("/p/1.jpg") < seen.text.index("/p/1 copy.jpg") < seen.text.index("/p/2.jpg")
+    assert seen.text.index("/p/4.jpg") < seen.text.index("Related") < seen.text.index("/p/11.jpg")
+    assert "edited: they differ in a place" in seen.text
 
 
 def test_page_shows_so_many_pictures(monkeypatch):
     monkeypatch.setattr(pages, "PICTURED", 1)
     monkeypatch.setattr(pages, "GROUP_PICTURED", 2)
-    seen = page(pages.duplicates_html(replace(SOME, alike=SOME.alike * 2), lambda _: b"jpeg", {11: copy(11)}))
-    assert len(seen.all("img")) == 2 + 1
+    seen = page(pages.duplicates_html(SOME, lambda _: b"jpeg"))
+    assert len(seen.all("img")) == 2 + 2
     for what in ("groups", "pairs"):
         assert f"Only the first 1 are shown with pictures; {what} without: 1." in seen.text
     for path in "/p/4.jpg", printable(EVIL):
@@ -202,7 +266,7 @@ def test_page_shows_so_many_pictures(monkeypatch):
 def test_page_comes_in_pieces():
     groups = [replace(NEAR, id=n) for n in range(100)]
     asked: list[int] = []
-    pieces = pages.duplicates_html(duplicates(*groups), lambda image: asked.append(image) or b"x" * 10_000, {})
+    pieces = pages.duplicates_html(duplicates(*groups), lambda image: asked.append(image) or b"x" * 10_000)
     next(pieces)
     assert len(asked) < 30
     assert max(map(len, pieces)) < 1_000_000
@@ -220,7 +284,7 @@ def test_large_collections_are_quick():
         replace(NEAR, id=n, files=tuple(copy(3 * n + m, f"/p/{n % 500}/{m}.jpg") for m in (1, 2, 3)))
         for n in range(10_000)
     )
-    many = duplicates(*groups, alike=(pair(1, 2),) * 5000, files=100_000)
+    many = duplicates(*groups, related=(related(1, 2),) * 5000, files=100_000)
     folders = replace(REPORT, folders=tuple(FolderShare(f"/p/{n}", 20, 3) for n in range(5000)))
     for make in (
         lambda: json.dumps(exports.duplicates_json(many)),

@@ -604,7 +604,7 @@ def test_the_description(app, client):
             for status, answer in operation["responses"].items():
                 kinds = list(answer.get("content", {}))
                 assert (kinds == ["application/problem+json"]) == (status >= "400"), (path, status)
-    assert len(ids) == len(set(ids)) == 21
+    assert len(ids) == len(set(ids)) == 25
     described = {re.sub(r"<(\w+:)?(\w+)>", r"{\2}", rule.rule) for rule in app.url_map.iter_rules()}
     assert {path for path in described if path.startswith(V1)} == {path for path in spec["paths"] if path[:4] == "/api"}
 

@@ -17,7 +17,8 @@ from tests.support.embedders import FakeEmbedder
 from tests.support.serving import app_of
 
 OPEN = ("/health", "/ready", "/login", "/logout", "/static/<path:filename>")
-READING = (("POST", "/api/v1/similar"), ("POST", "/search"))  # what a token for reading may send
+# What a token for reading may send.
+READING = (("POST", "/api/v1/similar"), ("POST", "/api/v1/contains"), ("POST", "/search"))
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 

@@ -191,7 +191,8 @@ def test_the_wall_goes_on_by_itself(open_page, monkeypatch):
 def test_deciding_in_the_list(open_page):
     page = open_page("/duplicates")
     card = page.locator("article").filter(has_text="coffee-")
-    expect(card.locator("li").first).to_contain_text("Keep")
+    expect(card.locator("li").first).to_contain_text("Stays: holds all the others")
+    expect(card.locator("li", has_text="coffee-small")).to_contain_text("May go: coffee-plain.png holds all of it")
     card.locator("li", has_text="coffee-small").get_by_role("button", name="Keep this one").click()
     expect(card.locator("li").first).to_contain_text("coffee-small")
     expect(card.locator("li").first).to_contain_text("you chose it")
@@ -209,7 +210,7 @@ def test_deciding_on_the_page_of_a_group(open_page, full):
     other = group.files[-1].image
     page = open_page(f"/duplicates/{group.id}?image={other}")
     page.get_by_role("button", name=f"Keep image {other} instead").click()
-    expect(page.locator(".notice")).to_contain_text("the one to keep")
+    expect(page.locator(".notice")).to_contain_text("that file stays")
     assert full.service.duplicates().groups[0].files[0].image == other
     page.get_by_role("button", name="is not a duplicate").click()
     expect(page.locator("main .notice").last).to_contain_text("different pictures")

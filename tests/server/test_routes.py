@@ -44,7 +44,7 @@ def test_what_is_open_and_what_only_reads(app):
         open_to_all = {rule.rule for rule in rules if marked("open_to_all", rule.endpoint)}
         reads_only = {rule.rule for rule in rules if marked("reads_only", rule.endpoint)}
     assert open_to_all == {"/health", "/ready", "/login", "/logout", "/static/<path:filename>"}
-    assert reads_only == {"/api/v1/similar", "/search"}
+    assert reads_only == {"/api/v1/contains", "/api/v1/similar", "/search"}
 
 
 def test_every_page_says_that_it_varies(app, token):

@@ -49,3 +49,11 @@ def test_what_a_person_decided_holds(older):
 def test_it_finds_what_is_like_and_forgets_nothing(older):
     assert len(older.similar(1, k=3).results) == 3
     assert len(older.missing()) == 6  # the files are elsewhere; nothing is forgotten for that
+
+
+def test_its_groups_were_not_looked_at_and_nothing_of_them_goes(older):
+    made = older.cleanup.plan()
+    assert made.steps == ()
+    said = {Path(one.path).name: one.reason for one in made.skipped}
+    assert "1.png" in said
+    assert all("looked at" in reason for reason in said.values())

@@ -14,7 +14,7 @@ from imgindex.server.service import Service
 from tests.support.browser import browsing, serving, write_album
 from tests.support.embedders import PageEmbedder
 
-WHOLE = ("library", "themes", "report", "duplicates", "group")
+WHOLE = ("library", "themes", "report", "duplicates", "group", "related")
 SIZES = {
     "light": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
@@ -64,7 +64,7 @@ def shoot(browser: Browser, address: str, service: Service, folder: Path, size: 
         "similar": f"/similar/{near.files[0].image if near else newest}",
         "duplicates": "/duplicates",
         "group": f"/duplicates/{near.id}" if near else "/duplicates",
-        "alike": "/duplicates/alike",
+        "related": "/duplicates/related",
         "plan": "/duplicates/plan",
         "themes": "/themes",
         "theme": f"/themes/{theme.id}" if theme else "/themes",

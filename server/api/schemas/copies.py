@@ -1,6 +1,7 @@
-"""Answers about duplicates: pairs, groups and reports."""
+"""Answers about duplicates: pairs, groups, what is related, and reports."""
 
 from apiflask import Schema, fields
+from apiflask.validators import Length
 
 from imgindex.server.api.schemas.shapes import (
     array,
@@ -32,30 +33,92 @@ class Pair(Schema):
     overlap = fields.Float()
 
 
-class ImageFile(Schema):
-    """One file of a group."""
+class Facts(Schema):
+    """What a file holds beside its picture; what is not known of it is left out."""
+
+    format = text()
+    frames = integer(metadata={"description": "Of an animation, or pages."})
+    bits = integer(metadata={"description": "Bits a channel."})
+    alpha = flag(metadata={"description": "Something is really seen through."})
+    colour = flag()
+    raw = flag(metadata={"description": "Raw data of the sensor."})
+    quality = fields.Integer(metadata={"description": "Of a JPEG, 1 to 100."})
+    subsampling = fields.String()
+    detail = number(metadata={"description": "Effective megapixels."})
+    noise = number(metadata={"description": "In grey values."})
+    whole = flag(metadata={"description": "The data is complete."})
+    captured = fields.String()
+    camera = fields.String()
+    serial = fields.String()
+    unique = fields.String()
+    latitude = fields.Float()
+    longitude = fields.Float()
+    rating = fields.Integer()
+    software = fields.String()
+
+
+class GroupFile(Schema):
+    """One file of a group, and what becomes of it. Facts are null where it has not been looked at closely yet."""
 
     path = text()
     image = integer()
     width = integer()
     height = integer()
     bytes = integer()
+    stays = flag()
+    why = text(metadata={"description": "Why it stays, or what holds it."})
+    held_by = integer(allow_none=True, metadata={"description": "The image that has all that it has, or null."})
+    frames = integer(allow_none=True, metadata={"description": "Of an animation, or pages."})
+    detail = number(allow_none=True, metadata={"description": "Effective megapixels."})
+    captured = text(allow_none=True, metadata={"description": "When, in ISO 8601 as far as it is known."})
+    facts = one(Facts, allow_none=True)
 
 
 class Group(Schema):
-    """Files that show the same picture, the one to keep first."""
+    """Files that show the same picture: those that stay, the likeliest original first, then those that may go."""
 
     id = integer()
     kind = choice("exact", "near")
-    keep = text(metadata={"description": "Path of the file to keep."})
-    why = text()
-    files = many(ImageFile)
+    keep = text(metadata={"description": "Path of the first file that stays."})
+    why = text(metadata={"description": "Why that one stays."})
+    files = many(GroupFile)
     weakest = one(Pair)
     loose = flag(metadata={"description": "Two parts of it are joined by a single pair: please check."})
 
 
 class GroupAlone(Group):
     """One group."""
+
+
+class Side(Schema):
+    """One of two related images."""
+
+    image = integer()
+    path = text()
+
+
+class Related(Schema):
+    """Two images that share something, and neither is a version of the other; counted nowhere."""
+
+    kind = choice("part", "edited", "alike")
+    a = one(Side)
+    b = one(Side)
+    score = share(metadata={"description": "The share of the overlap that agrees."})
+    share_a = share(metadata={"description": "How much of what there is to see in a lies in b."})
+    share_b = share(metadata={"description": "How much of what there is to see in b lies in a."})
+    transform = array(fields.Float(), metadata={"description": "As of a pair."})
+    where = array(
+        fields.List(fields.Float(), validate=Length(equal=4)),
+        metadata={"description": "Places in a that differ: x, y, width, height, each 0 to 1, the largest first."},
+    )
+
+
+class RelatedPage(Schema):
+    """A page of related images."""
+
+    related = many(Related)
+    next = following()
+    total = integer(metadata={"description": "Number of all pairs of this kind."})
 
 
 class Groups(Schema):
@@ -66,9 +129,12 @@ class Groups(Schema):
     total = integer(metadata={"description": "Number of all groups."})
     images = integer()
     files = integer()
-    redundant = integer(metadata={"description": "Files beyond the one to keep in each group."})
+    redundant = integer(metadata={"description": "Files that are held by others which stay."})
     percent = percent(metadata={"description": "Share of redundant files."})
+    bytes = integer(metadata={"description": "That would be free without the redundant files."})
     calibration = text()
+    related = many(Related)
+    related_total = integer(metadata={"description": "Number of all related pairs; /api/v1/related has the others."})
 
 
 class Decided(Schema):
@@ -125,6 +191,7 @@ class Report(Schema):
     files = integer()
     redundant = integer()
     percent = percent()
+    bytes = integer(metadata={"description": "That would be free without the redundant files."})
     groups = integer()
     folders = many(Folder)
     clusters = many(ClusterShare)

@@ -15,9 +15,9 @@ share = partial(fields.Float, required=True, validate=Range(0, 1))
 percent = partial(fields.Float, required=True, validate=Range(0, 100))
 
 
-def array(of: Field[Any]) -> fields.List[Any]:
+def array(of: Field[Any], **options: Any) -> fields.List[Any]:
     """A list of plain values."""
-    return fields.List(of, required=True)
+    return fields.List(of, required=True, **options)
 
 
 def many(schema: type[Schema]) -> fields.List[Any]:

@@ -1,0 +1,1 @@
+"""How two pictures relate, seen closely: what of each lies in the other, and where they differ."""

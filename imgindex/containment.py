@@ -1,0 +1,165 @@
+"""Whether a collection holds the pictures of a folder, without adding any: may that folder go?"""
+
+import hashlib
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from imgindex import files
+from imgindex.decoding.decoder import LARGEST_FILE
+from imgindex.duplicates.looks import Looks
+from imgindex.duplicates.verdicts import Verdicts
+from imgindex.errors import UnreadablePictureError
+from imgindex.ingest.index_model import IndexModel
+from imgindex.ingest.records import Incoming
+from imgindex.ingest.upload_folder import UploadFolder
+from imgindex.places import Lasting
+from imgindex.records import Failure, ImageFile
+from imgindex.retention.gaps import Holds
+from imgindex.storage.storage import Storage
+from imgindex.types import AnyPath, Floats, Progress
+from imgindex.walking import walk
+
+BATCH = 32  # pictures for the model at a time
+NEW = 0  # stands for a picture that is not indexed, among the ids of images
+Held = Literal["whole", "part", "no"]
+Embed = Callable[[Sequence[Incoming]], Floats]  # (N, D) of pictures that are not indexed
+
+
+@dataclass(frozen=True)
+class Contained:
+    """A file that was looked for."""
+
+    path: str
+    held: Held
+    by: ImageFile | None  # a file of the collection that holds it, wholly or partly
+    why: str  # a few words
+
+
+@dataclass(frozen=True)
+class Containment:
+    """What became of a folder's files."""
+
+    files: tuple[Contained, ...]  # pictures, and what could not be read as one
+
+    @property
+    def safe(self) -> bool:
+        """Whether the collection holds all of it."""
+        return all(file.held == "whole" for file in self.files)
+
+
+class Contents:
+    """Looks for pictures in a collection; nothing of them is kept. Usable from several threads."""
+
+    def __init__(
+        self, store: Storage, model: IndexModel, verdicts: Verdicts, looks: Looks, folder: UploadFolder
+    ) -> None:
+        self._store = store
+        self._model = model
+        self._verdicts = verdicts
+        self._looks = looks
+        self._folder = folder
+
+    def of_folder(self, folder: AnyPath, *, progress: Progress | None = None) -> Containment:
+        """Look for each file at or below a path; what holds it must lie elsewhere, and be there as it was indexed.
+
+        `progress` is called with the files done and all there are. Raises UsageError for a path that does not exist.
+        """
+        (top,) = files.absolute([folder])
+        found = list(walk([top], skip=str(self._folder.folder.parent)))
+        answers: list[Contained] = []
+        for start in range(0, len(found), BATCH):
+            answers += self._look([(one.path, _content(one)) for one in found[start : start + BATCH]], top)
+            if progress:
+                progress(min(start + BATCH, len(found)), len(found))
+        return Containment(tuple(answers))
+
+    def of_uploads(self, pictures: Sequence[tuple[str, bytes]], *, embed: Embed | None = None) -> Containment:
+        """Look for pictures that came as bytes, each with a name to be called by; `embed` in place of the model."""
+        read: list[tuple[str, files.Content | str]] = [
+            (name, files.Content(data, hashlib.sha256(data).digest())) for name, data in pictures
+        ]
+        parts = (self._look(read[start : start + BATCH], None, embed) for start in range(0, len(read), BATCH))
+        return Containment(tuple(itertools.chain.from_iterable(parts)))
+
+    def _look(
+        self, read: Sequence[tuple[str, files.Content | str]], top: str | None, embed: Embed | None = None
+    ) -> list[Contained]:
+        """One batch: names with their contents, or why there is none."""
+        answers: dict[int, Contained] = {}
+        new: dict[int, Incoming] = {}
+        for at, (name, content) in enumerate(read):
+            if isinstance(content, str):
+                answers[at] = Contained(name, "no", None, content)
+                continue
+            known = self._store.images.id_of(content.sha256)
+            if known is not None and (by := self._elsewhere(known, top)):
+                answers[at] = Contained(name, "whole", by, "has the same bytes")
+                continue
+            try:
+                new[at] = Incoming(content.data, content.sha256, None, self._model.decode(content.data))
+            except UnreadablePictureError as error:
+                answers[at] = Contained(name, "no", None, f"cannot be read as a picture: {error}")
+        if new:
+            vectors = (embed or self._embed)(list(new.values()))
+            for (at, picture), vector in zip(new.items(), vectors, strict=True):
+                answers[at] = self._held(read[at][0], picture, vector, top)
+        return [answers[at] for at in range(len(read))]
+
+    def _embed(self, pictures: Sequence[Incoming]) -> Floats:
+        return self._model.embed(np.stack([picture.decoded.pixels for picture in pictures if picture.decoded]))
+
+    def _held(self, name: str, picture: Incoming, vector: Floats, top: str | None) -> Contained:
+        """The first image that holds all of a picture, else the one that has most of it."""
+        data, decoded = picture.data, picture.decoded
+        assert decoded is not None  # it is not in the index
+        partly: Contained | None = None
+        here = False
+        for image, proof in self._verdicts.candidates_of(decoded, vector):
+            by = self._elsewhere(image, top)
+            here |= by is None
+            seen = self._looks.compare(data, decoded.facts, image, proof) if by else None
+            if seen is None:
+                continue
+            facts = {NEW: decoded.facts, **self._store.images.facts([image])}
+            sizes = {NEW: (decoded.width, decoded.height), image: (by.width, by.height)} if by else {}
+            lacking = Holds(facts, [seen], sizes).gaps(NEW, image)
+            if not lacking:
+                return Contained(name, "whole", by, "all of it is there")
+            if seen.kind != "alike":
+                partly = partly or Contained(name, "part", by, f"not all of it is there: {lacking[0]}")
+        nowhere = "no picture in the collection shows this"
+        why = "no other file that is there now, and lasts, has it" if here else nowhere
+        return partly or Contained(name, "no", None, why)
+
+    def _elsewhere(self, image: int, top: str | None) -> ImageFile | None:
+        """A file of an image, outside of a folder, that is there as it was indexed and lasts."""
+        lasting = Lasting()
+        for file in self._store.images.files_of([image]):
+            inside = top is not None and (file.path == top or file.path.startswith(os.path.join(top, "")))
+            if inside or self._folder.owns(file.path) or lasting.is_volatile(file.path, file.device):
+                continue
+            if not files.is_as_indexed(file):
+                continue
+            if top is not None and Path(os.path.realpath(file.path)).is_relative_to(os.path.realpath(top)):
+                continue  # the same folder by another name
+            known = self._store.images.get(image)
+            if known:
+                size = known.width, known.height, known.bytes
+                return ImageFile(file.path, image, *size, file.mtime_ns, known.sha256)
+        return None
+
+
+def _content(found: files.Found | Failure) -> files.Content | str:
+    """What a file holds, or why that cannot be told."""
+    if isinstance(found, Failure):
+        return found.reason
+    try:
+        return files.read(found.path, LARGEST_FILE)
+    except OSError as error:
+        return files.reason(error)

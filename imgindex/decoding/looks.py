@@ -1,0 +1,45 @@
+"""Two files seen closely beside each other. Runs in the process of `worker`."""
+
+import hashlib
+import json
+import math
+from collections import OrderedDict
+from dataclasses import asdict, dataclass
+
+from imgindex.comparison.second_look import SIDE, look
+from imgindex.decoding.reading import File, decode
+from imgindex.types import Pixels
+
+_KEPT = 4  # views; consecutive pairs share pictures, and each view takes up to 3 MB
+_SMALLEST = math.ceil(SIDE / 2)  # of a JPEG's sides twice this is kept at least: as much detail as a view shows
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture as it is looked at."""
+
+    rgb: Pixels  # (H, W, 3), upright, at most SIDE pixels a side
+    on_black: bool | None  # what it stands on, black or white; None: it covers everything
+
+
+class Looks:
+    """Looks at pairs of files, and remembers the last few."""
+
+    def __init__(self) -> None:
+        self._views: OrderedDict[tuple[bytes, bool | None], View] = OrderedDict()
+
+    def view(self, file: File, *, on_black: bool | None = None) -> View:
+        """A picture; as a cut-out it stands on black or white as asked for, or else on what shows it best."""
+        key = hashlib.sha256(file.data.data).digest(), on_black
+        known = self._views.pop(key, None)
+        if known is None:
+            picture = decode(file, _SMALLEST, on_black=on_black)
+            known = View(picture.shrunk(side=SIDE), picture.on_black)
+        self._views[key] = known
+        while len(self._views) > _KEPT:
+            self._views.popitem(last=False)
+        return known
+
+    def compare(self, one: View, other: View, transform: tuple[float, ...]) -> bytes:
+        """Their relation as JSON."""
+        return json.dumps(asdict(look(one.rgb, other.rgb, transform))).encode()

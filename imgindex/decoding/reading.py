@@ -1,0 +1,228 @@
+"""A picture file's bytes -> its decoded picture. Runs only in the process of `worker`.
+
+Imports next to nothing else of imgindex, and OpenCV's faults are the process's.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from imgindex.decoding import coding, cutouts, damage, formats, frames, headers, profiles, raw, tiff
+from imgindex.decoding.containers import segments
+from imgindex.decoding.picture import Picture
+from imgindex.types import Array, Pixels
+
+_TOP = 250_000  # pixels of a reduced picture that are looked at in full, for 1.5 ms
+_TAIL = 1 << 20  # bytes in which a JPEG's end is looked for: films and maps of depth may follow it
+_STRAY = 256  # bytes that a JPEG may have too many, as some cameras write; more are another file's
+
+
+class Unreadable(Exception):
+    """This picture cannot be decoded; the text is the reason."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file's bytes, and the name under which this process can open them."""
+
+    data: Pixels
+    name: str
+    errors: int | None = None  # this process's standard error as a file: libjpeg says there what is damaged
+
+    def complaint(self) -> str:
+        """What a library said since the last look."""
+        if self.errors is None or not os.fstat(self.errors).st_size:
+            return ""
+        said = os.pread(self.errors, 4096, 0).decode(errors="replace")
+        os.ftruncate(self.errors, 0)
+        os.lseek(self.errors, 0, os.SEEK_SET)
+        return said
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a reader gives."""
+
+    stored: Array  # pixels as stored: grey, BGR or BGRA
+    exif: bytes | memoryview = b""
+    full: tuple[int, int] | None = None  # columns and rows of the original, where `stored` is reduced
+    top: Pixels | None = None  # (rows, columns), grey: its first rows in full then
+    depth: int = 0  # bits a channel, where the pixels do not tell
+
+
+def decode(file: File, smallest: int, *, on_black: bool | None = None) -> Picture:
+    """The picture in a file; a JPEG is reduced as it is read, to no less than twice `smallest`.
+
+    `on_black`: what a cut-out is to stand on, black or white; None: what shows it best.
+    """
+    data = file.data
+    camera = raw.kind_of(data.data)
+    row = formats.format_of(data[: formats.HEAD].tobytes())
+    kind = "raw" if camera else row.name
+    if damage.is_unfilled(data, kind):
+        raise Unreadable(f"the {kind} data is damaged or cut short: a part of the picture is missing")
+    read = READERS["raw" if camera else row.reader](file, camera or kind, smallest)
+    stored, white = read.stored, headers.white(data, kind, read.stored.dtype)
+    count = coding.frames(data.data, kind)
+    more = frames.digest_of_all(data, file.name, kind, count) if count > 1 else b"raw" if camera else b""
+    veil, alpha = 0.0, b""
+    if stored.ndim == 3 and stored.shape[2] in (2, 4):
+        veil, alpha = cutouts.veil(stored, white)
+        # libtiff hands out 8-bit colours already multiplied by alpha.
+        premultiplied = kind == "TIFF" and stored.dtype == np.uint8
+        if on_black is None:
+            on_black = cutouts.vanishes_on_white(stored, white, premultiplied=premultiplied)
+        stored = cutouts.flattened(stored, white, premultiplied=premultiplied, on_black=on_black)
+    turn = headers.avif_turn(data) if kind == "AVIF" else None
+    icc = profiles.profile(data.data, kind) if stored.ndim == 3 else b""
+    rows, columns = stored.shape[:2]
+    return Picture(
+        stored,
+        white,
+        linear=kind == "HDR",
+        turn=headers.turn_of(read.exif) if turn is None else turn,
+        full=read.full or (columns, rows),
+        kind=kind,
+        frames=count,
+        alpha=veil > cutouts.SEEN_THROUGH,
+        on_black=on_black if alpha else None,
+        more=None if more is None else more + alpha + profiles.digest(icc),
+        raw=camera,
+        top=read.top,
+        icc=icc,
+        depth=read.depth,
+    )
+
+
+def _plain(file: File, kind: str, _smallest: int) -> Read:
+    return _opencv(file, kind)
+
+
+def _opencv(file: File, kind: str, flags: int = cv2.IMREAD_UNCHANGED) -> Read:
+    stored: Array | None
+    exif = b""
+    if kind in ("BMP", "PAM"):  # BMP's fourth byte is rarely alpha; PAM's is RGBA where others give BGRA
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    hidden = kind == "PNG" and frames.starts_hidden(file.data)
+    if hidden and (frame := frames.first_frame(file.data)) is not None:
+        return Read(frame, headers.png_exif(file.data))
+    if kind in ("JPEG", "WebP"):
+        stored, types, blocks = cv2.imdecodeWithMetadata(file.data, flags)
+        exif = b"".join(b.tobytes() for t, b in zip(types, blocks, strict=True) if t == cv2.IMAGE_METADATA_EXIF)
+    elif kind == "TIFF" and (planes := _planes(file.data)) is not None:
+        stored = planes
+    elif kind == "TIFF" and headers.orientation(file.data.data) > 4:  # OpenCV turns it itself, but not into a `dst`
+        stored = cv2.imdecode(file.data, flags)
+    else:
+        # With `dst` the pixels are not copied: 300 MB and 0.3 s for 100 megapixels. imdecode has no `dst`.
+        stored = cv2.imread(file.name, None, flags)
+        if kind == "PNG":
+            exif = headers.png_exif(file.data)
+    if (stored is None or not stored.size) and kind == "JPEG 2000":  # grey with alpha is not implemented
+        stored = cv2.imread(file.name, None, cv2.IMREAD_COLOR)
+    if stored is None or not stored.size:
+        raise Unreadable(
+            f"the {kind} data is damaged, cut short, or of a kind that OpenCV cannot read"
+            if kind
+            else "not a picture, or in a format that OpenCV cannot read"
+        )
+    return Read(_put_right(stored, file.data, kind), exif)
+
+
+def _put_right(stored: Array, data: Pixels, kind: str) -> Array:
+    """What OpenCV reads wrongly."""
+    if kind == "TIFF" and stored.dtype == np.uint16 and tiff.is_negative(data):
+        return ~stored
+    if kind == "PAM" and headers.pam_depth(data) == 3:  # OpenCV turns RGBA to BGR, but leaves RGB as it is
+        return np.asarray(cv2.cvtColor(stored, cv2.COLOR_RGB2BGR))
+    return stored
+
+
+def _planes(data: Pixels) -> Array | None:
+    try:
+        return tiff.planes(data)
+    except ValueError as error:
+        raise Unreadable("the TIFF keeps its colours in planes, in a way that OpenCV cannot read") from error
+
+
+def _jpeg(file: File, _kind: str, smallest: int) -> Read:
+    """Decode at 1/8, 1/4 or 1/2 where that is enough: an average over blocks, for a fraction of the cost."""
+    full = headers.jpeg_size(file.data)
+    scale = 1
+    if full:
+        scale = next((s for s in (8, 4, 2) if min(full) // s >= 2 * smallest), 1)
+    flags = {
+        1: cv2.IMREAD_COLOR,
+        2: cv2.IMREAD_REDUCED_COLOR_2,
+        4: cv2.IMREAD_REDUCED_COLOR_4,
+        8: cv2.IMREAD_REDUCED_COLOR_8,
+    }[scale]
+    file.complaint()
+    read = _opencv(_ended(file), "JPEG", flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    if _is_damaged(file.complaint()):
+        raise Unreadable("the JPEG data is damaged or cut short: a part of the picture is missing")
+    return Read(read.stored, read.exif, full, _top(file.data, full, len(read.stored)))
+
+
+def _top(data: Array, full: tuple[int, int] | None, rows: int) -> Pixels | None:
+    """The first rows in full, where the picture was reduced: that shows whether its pixels are worth their number."""
+    if full is None or rows >= full[1]:
+        return None
+    short = coding.topmost(data, max(64, _TOP // full[0] // 16 * 16))
+    return None if short is None else cv2.imdecode(short, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+def _ended(file: File) -> File:
+    """The file with an end marker: panoramas of phones have none, and the last byte is the first that gets lost."""
+    # Behind the headers, as a thumbnail in them has an end, too.
+    scan = next((part.end for part in segments(file.data.data) if part.kind == b"\xda"), 0)
+    if b"\xff\xd9" in file.data[max(scan, len(file.data) - _TAIL) :].tobytes():
+        return file
+    return File(np.concatenate([file.data, np.array([0xFF, 0xD9], np.uint8)]), file.name, file.errors)
+
+
+def _is_damaged(complaint: str) -> bool:
+    """libjpeg tells of missing and of wrong data, and goes on with grey; some surplus bytes are harmless."""
+    if "premature end" in complaint or "bad Huffman code" in complaint:
+        return True
+    surplus = re.search(r"(\d+) extraneous bytes", complaint)
+    return surplus is not None and int(surplus[1]) > _STRAY
+
+
+def _heif(file: File, _kind: str, _smallest: int) -> Read:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise Unreadable("HEIC pictures need an extra: pip install 'imgindex[heif]'") from error
+    pillow_heif.options.DECODE_THREADS = 1
+    try:
+        image = pillow_heif.open_heif(file.data.tobytes(), convert_hdr_to_8bit=True, bgr_mode=True)
+        return Read(np.array(image))  # upright: libheif applies what the file says
+    except (ValueError, RuntimeError, OSError, EOFError, SyntaxError, LookupError) as error:
+        raise Unreadable("the HEIC data is damaged, cut short, or of a kind that libheif cannot read") from error
+
+
+def _raw(file: File, camera: str, smallest: int) -> Read:
+    depth = raw.bits(file.data.data)
+    found = raw.preview(file.data.data, camera)
+    if not found:
+        try:
+            stored, full = raw.develop(file.data.data)
+        except raw.NoPictureError as reason:
+            raise Unreadable(str(reason)) from reason
+        return Read(stored, full=full, depth=depth)
+    read = _jpeg(File(file.data[found.start :], file.name, file.errors), "JPEG", smallest)
+    full = read.full or (found.width, found.height)
+    return Read(read.stored, read.exif or file.data[:_TAIL].data, full, read.top, depth)
+
+
+READERS: dict[formats.Reader, Callable[[File, str, int], Read]] = {
+    "opencv": _plain,
+    "jpeg": _jpeg,
+    "heif": _heif,
+    "raw": _raw,
+}

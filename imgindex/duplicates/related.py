@@ -1,0 +1,128 @@
+"""Pairs that share something without one being a version of the other: parts, edits, other shots. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from imgindex.comparison.second_look import Box
+from imgindex.duplicates.records import Pair
+from imgindex.retention.maps import within
+from imgindex.retention.relations import Relation
+from imgindex.types import Array
+
+Kind = Literal["part", "edited", "alike"]
+
+OVERLAP = (
+    0.2  # of the smaller picture, from which two that were not compared themselves share something; as for a proof
+)
+HOPS = 4  # from one picture to another, by pairs that were
+LARGEST = 64  # images that hang together, up to which pairs that were not compared are worked out
+
+
+@dataclass(frozen=True)
+class Link:
+    """How one image is related to another."""
+
+    kind: Kind
+    a: int
+    b: int
+    score: float
+    share_a: float
+    share_b: float
+    transform: tuple[float, ...]
+    where: tuple[Box, ...] = ()
+
+
+def links(
+    pairs: Iterable[Pair], relations: Mapping[tuple[int, int], Relation], group_of: Mapping[int, int]
+) -> list[Link]:
+    """All pairs of different groups that share something: those compared, and those that follow from them."""
+    pairs = list(pairs)
+    copies = [pair for pair in pairs if pair.kind == "copy" and _kind(pair, relations) != "alike"]
+    found: dict[tuple[int, int], Link] = {}
+    for part in _parts(copies):
+        if len(part) <= LARGEST:
+            found |= {(link.a, link.b): link for link in _derived(part, copies, relations)}
+    for pair in pairs:
+        seen = relations.get((pair.a, pair.b))
+        if seen or (pair.a, pair.b) not in found:  # that they hang together by copies says more than a scene alike
+            found[pair.a, pair.b] = _direct(pair, seen)
+    return [
+        link for (a, b), link in sorted(found.items()) if group_of.get(a) is None or group_of.get(a) != group_of.get(b)
+    ]
+
+
+def ends(links: Iterable[Link]) -> set[int]:
+    """The images of some links."""
+    return {image for link in links for image in (link.a, link.b)}
+
+
+def _kind(pair: Pair, relations: Mapping[tuple[int, int], Relation]) -> str:
+    seen = relations.get((pair.a, pair.b))
+    return pair.kind if seen is None else seen.kind
+
+
+def _direct(pair: Pair, seen: Relation | None) -> Link:
+    """What was seen of a pair; versions that are in different groups are there for what others of these show."""
+    if seen is None:
+        kind: Kind = "alike" if pair.kind == "alike" else "edited"
+        return Link(kind, pair.a, pair.b, pair.score, pair.overlap, pair.overlap, pair.transform)
+    match seen.kind:
+        case "part" | "alike" as other:
+            kind = other
+        case _:
+            kind = "edited"
+    return Link(kind, pair.a, pair.b, pair.score, seen.share_a, seen.share_b, seen.transform, seen.where)
+
+
+def _parts(pairs: Iterable[Pair]) -> list[set[int]]:
+    """Images that hang together by these pairs."""
+    parts: dict[int, set[int]] = {}
+    for pair in pairs:
+        one, two = (parts.setdefault(image, {image}) for image in (pair.a, pair.b))
+        if one is not two:
+            small, large = sorted((one, two), key=len)
+            large |= small
+            parts.update((image, large) for image in small)
+    return list({id(part): part for part in parts.values()}.values())
+
+
+def _derived(part: set[int], pairs: Iterable[Pair], relations: Mapping[tuple[int, int], Relation]) -> Iterator[Link]:
+    """Of each two images of a part that were not compared: what follows from the shortest way between them."""
+    steps: dict[int, list[tuple[int, Array, str, float]]] = {image: [] for image in part}
+    for pair in pairs:
+        if pair.a in part:
+            seen = relations.get((pair.a, pair.b))
+            map_ = np.reshape(seen.transform if seen else pair.transform, (3, 3))
+            how = _kind(pair, relations)
+            steps[pair.a].append((pair.b, map_, how, pair.score))
+            if abs(np.linalg.det(map_)) > 1e-12:
+                steps[pair.b].append((pair.a, np.linalg.inv(map_), how, pair.score))
+    for start in sorted(part):
+        for end, (map_, kinds, score) in _reached(start, steps).items():
+            if end <= start or abs(np.linalg.det(map_)) <= 1e-12:
+                continue
+            shares = within(map_), within(np.linalg.inv(map_))
+            if max(shares) >= OVERLAP:
+                kind: Kind = "part" if "part" in kinds else "edited"
+                yield Link(kind, start, end, score, *shares, tuple((map_ / map_[2, 2]).ravel().tolist()))
+
+
+def _reached(
+    start: int, steps: Mapping[int, list[tuple[int, Array, str, float]]]
+) -> dict[int, tuple[Array, frozenset[str], float]]:
+    found: dict[int, tuple[Array, frozenset[str], float]] = {start: (np.eye(3), frozenset(), 1.0)}
+    last = [start]
+    for _ in range(HOPS):
+        following: list[int] = []
+        for here in last:
+            map_, kinds, score = found[here]
+            for there, step, kind, strength in sorted(steps[here], key=lambda one: (-one[3], one[0])):
+                if there not in found:
+                    found[there] = (step @ map_, kinds | {kind}, min(score, strength))
+                    following.append(there)
+        last = following
+    del found[start]
+    return found

@@ -1,0 +1,1 @@
+"""What stays holds what goes: which files of a group stay, and why."""

@@ -1,0 +1,58 @@
+"""Walking folders: which files below them are looked at."""
+
+import os
+from collections.abc import Iterable, Iterator
+
+from imgindex.exclusions import IGNORE_FILE, Exclusions
+from imgindex.files import Found, look, reason
+from imgindex.records import Failure
+
+
+def walk(paths: Iterable[str], *, skip: str, exclusions: Exclusions | None = None) -> Iterator[Found | Failure]:
+    """Regular files at and below these absolute paths, by name, each once.
+
+    Below a folder, hidden names, the folder `skip`, and what the exclusions leave out are skipped, and links are not
+    followed; a path that is named is taken as it is.
+    """
+    seen: set[str] = set()
+    paths = list(paths)
+    exclusions = exclusions or Exclusions()
+    for path in paths:
+        for item in _below(path, skip, exclusions) if os.path.isdir(path) else [look(path)]:
+            if len(paths) > 1:  # only then may one lie inside another
+                if item.path in seen:
+                    continue
+                seen.add(item.path)
+            yield item
+
+
+def _below(folder: str, skip: str, exclusions: Exclusions) -> Iterator[Found | Failure]:
+    waiting = [folder]
+    while waiting:
+        folder = waiting.pop()
+        if os.path.realpath(folder) == os.path.realpath(skip):
+            continue
+        try:
+            exclusions.at(folder)
+        except OSError as error:  # what a person wants out must not come in
+            yield Failure(os.path.join(folder, IGNORE_FILE), reason(error))
+            continue
+        try:
+            names, folders = _visible(folder, exclusions)
+        except OSError as error:
+            yield Failure(folder, reason(error))
+            continue
+        yield from map(look, names)
+        waiting += reversed(folders)
+
+
+def _visible(folder: str, exclusions: Exclusions) -> tuple[list[str], list[str]]:
+    """The files and the folders in a folder that are not left out, by name."""
+    with os.scandir(folder) as entries:
+        visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    names = [entry.path for entry in visible if entry.is_file(follow_symlinks=False)]
+    folders = [entry.path for entry in visible if entry.is_dir(follow_symlinks=False)]
+    return (
+        [path for path in names if not exclusions.leave_out(path, folder=False)],
+        [path for path in folders if not exclusions.leave_out(path, folder=True)],
+    )
