@@ -10,6 +10,7 @@ from imgindex import BusyError, ImgindexError, is_due
 from imgindex.server.service import Service
 
 log = logging.getLogger("imgindex.server")
+logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a walk may well last longer than a minute
 
 LOOK = 60  # seconds between two checks: the precision of a cron expression
 RETRY = 600  # seconds before a failed recluster is tried again: whatever was wrong may last a while

@@ -38,20 +38,17 @@ class Candidates:
         with self._proposing:
             if self._matches.unlisted(self._store.embeddings.state().space, 1):
                 self._near.follow()  # most of the work, outside of the transactions that follow
-                before: list[int] = []
-                while images := self._propose():
-                    if images == before:
-                        raise IndexFormatError(STUCK)
-                    before = images
+                while self._propose():
+                    pass
 
-    def _propose(self) -> list[int]:
-        """List the nearest of some images, and enter these into the lists of others. Returns these images."""
+    def _propose(self) -> bool:
+        """List the nearest of some images, and enter these into the lists of others. False when none was left."""
         matches = self._matches
         with self._store.transaction():
             space = self._store.embeddings.state().space
             images = matches.unlisted(space, PART)
             if not images:
-                return []
+                return False
             ids, vectors = self._store.embeddings.of(images)
             lists: dict[int, Near] = {image: [] for image in images}
             self._know_radii(space)
@@ -61,10 +58,12 @@ class Candidates:
                 lists |= self._entered(ids, *nearer)
             radii = {image: _radius(near) for image, near in lists.items()}
             matches.put_lists(space, lists, radii)
+            if matches.unlisted(space, PART)[:1] == images[:1]:
+                raise IndexFormatError(STUCK)
             seen = space, matches.changes()
         self._remember(radii)
         self._seen = seen
-        return images
+        return True
 
     def _entered(self, ids: Ids, rows: Ids, hits: Ids, cosines: Floats) -> dict[int, Near]:
         """The lists of images that were listed before, with these in them."""

@@ -55,10 +55,10 @@ class Verdicts:
         self._candidates.propose()
         done, total = 0, self._matches.open_lists() if progress else 0
         before: object = None
-        while (work := self._matches.unproven(LISTS))[0]:
-            if work == before:
+        while (now := (self._matches.changes(), *self._matches.unproven(LISTS)))[1]:
+            if now == before:  # none comes twice, unless somebody else changed lists meanwhile
                 raise IndexFormatError(STUCK)
-            before = images, pairs = work
+            before, (_, images, pairs) = now, now
             self._matches.put_verdicts(images, self._verdicts(pairs))
             done += len(images)
             if progress:

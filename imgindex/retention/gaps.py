@@ -74,6 +74,7 @@ class Tie:
 def tie(relation: Relation, x: int, sizes: Mapping[int, Size]) -> Tie:
     """How x, one of the two, lies in the other; width and height of each image that has a file."""
     map_ = usable(relation.transform)
+    alone = relation.kind == "same" or relation.stretched  # what measures say of their detail counts for nothing
     if x == relation.a:
         shares, place, sign, back = (relation.share_a, relation.share_b), relation.place_ba, 1, np.linalg.inv(map_)
     else:
@@ -83,7 +84,7 @@ def tie(relation: Relation, x: int, sizes: Mapping[int, Size]) -> Tie:
         _least(1 - shares[0]),
         1 - _least(1 - shares[1]),
         place,
-        0.0 if relation.stretched else sign * (relation.finer + _reduced(sizes.get(relation.a), sizes.get(relation.b))),
+        0.0 if alone else sign * (relation.finer + _reduced(sizes.get(relation.a), sizes.get(relation.b))),
         -sign * relation.noisier,
         relation.mirrored,
         sign * _denser(map_, sizes.get(relation.a), sizes.get(relation.b)),

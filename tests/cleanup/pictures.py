@@ -26,9 +26,13 @@ def cleanup(store: Storage, groups: Sequence[Group] = ()) -> Cleanup:
 def grouped(number: int, files: Sequence[ImageFile], *, near: bool = False, loose: bool = False) -> Group:
     """The first file stays and holds the others."""
     first, *others = ({field.name: getattr(file, field.name) for field in fields(ImageFile)} for file in files)
+    looked = Facts("png")
     by = {"held_by": first["image"], "holder": first["path"], "holder_sha256": first["sha256"]}
     held: Any = "version" if near else "exact"
-    members = GroupFile(**first), *(GroupFile(**other, stays=False, held=held, **by) for other in others)
+    members = (
+        GroupFile(**first, facts=looked),
+        *(GroupFile(**other, stays=False, held=held, facts=looked, **by) for other in others),
+    )
     weakest = Pair(7, 8, "copy", 0.5, 9, (), False, 1.0) if near else None
     return Group(number, "near" if near else "exact", members, weakest, loose)
 

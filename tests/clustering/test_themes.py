@@ -713,7 +713,8 @@ def test_an_index_from_before_there_were_themes(tmp_path):
     migrations.apply(database, stop_before="m003_themes")
     database.attach("new", tmp_path / "index" / "index.db")
     for table in ("model", "images", "vectors", "features", "files", "folders"):
-        database.execute(f"INSERT OR REPLACE INTO {table} SELECT * FROM new.{table}")
+        columns = ", ".join(database[table].columns_dict)
+        database.execute(f"INSERT OR REPLACE INTO {table} SELECT {columns} FROM new.{table}")
     database.conn.commit()
     database.close()
     with opened(tmp_path / "old") as old:

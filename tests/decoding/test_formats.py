@@ -45,11 +45,21 @@ def pam() -> bytes:
     return b"P7\nWIDTH 72\nHEIGHT 48\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\n" + picture().tobytes()
 
 
+def raw(head: bytes) -> bytes:
+    """A camera's file that begins so, with a preview as large as its sensor."""
+    return head.ljust(HEAD, b"\0") + opencv(".jpg")
+
+
 WRITERS: dict[str, Callable[[], bytes]] = {
     "JPEG": lambda: opencv(".jpg"),
     "PNG": lambda: opencv(".png"),
     "GIF": lambda: opencv(".gif"),
     "WebP": lambda: opencv(".webp"),
+    "CR2": lambda: raw(b"II*\0\x10\0\0\0CR\2\0"),
+    "CR3": lambda: raw(b"\0\0\0\x18ftypcrx \0\0\0\1crx isom"),
+    "ORF": lambda: raw(b"IIRO\x08\0\0\0"),
+    "RAF": lambda: raw(b"FUJIFILMCCD-RAW 0201"),
+    "RW2": lambda: raw(b"IIU\0\x18\0\0\0"),
     "TIFF": lambda: opencv(".tif"),
     "BMP": lambda: opencv(".bmp"),
     "JPEG 2000": lambda: opencv(".jp2"),

@@ -178,8 +178,8 @@ class TestLimits:
             assert pid not in children()
 
     def test_a_look_may_not_take_more_memory_than_a_picture(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("imgindex.decoding.child.MEMORY", 240_000_000)
-        large = encode(".png", np.zeros((6000, 9000, 3), np.uint8))
+        monkeypatch.setattr("imgindex.decoding.child.MEMORY", 400_000_000)
+        large = encode(".png", np.zeros((11_000, 11_000, 3), np.uint8))
         good = encode(".png", scene())
         with Decoder(64, workers=1) as decoder:
             with pytest.raises(UnreadablePictureError, match="the second of the two: it needs more memory"):

@@ -403,7 +403,7 @@ def test_a_full_disk_stops_in_a_sentence_and_goes_on_later(adders, pictures, mou
 
 
 def test_no_room_for_the_vector_file_only(adders, pictures, mounted):
-    disk = mounted("size=4m")
+    disk = mounted("size=8m")
     job = adders.run("add", pictures, "--index", disk / "index")
     query = adders.run("similar", "--id", 1, "--json", "--index", disk / "index")
     assert (job.code, query.code, query.errors) == (0, 0, "")
