@@ -66,7 +66,7 @@ def test_uploads_of_many_requests_are_one_batch(tmp_path, gated):
     wait(lambda: service.ready() is None)
     gated.batches.remove(1)  # when the model was loaded
     assert sum(gated.batches) == 8
-    assert max(gated.batches) >= 7
+    assert len(gated.batches) <= 2  # the one under way, and all others
     assert service.index.counts().images == 8
     assert len(service.batcher) == 0
     service.close()
