@@ -25,6 +25,7 @@ class Overlay:
     """Two pictures in one frame, cut to what of them overlaps, in the detail of the coarser one."""
 
     x: Array  # (h, w, 3) uint8, the one
+    fine: Array  # (h, w) uint8, the one in grey, moved so that little of its detail is lost
     y: Array  # (h, w, 3) uint8, the other
     inside: Array  # (h, w) bool, where both are
     map_: Array  # 3 x 3, the one's coordinates to the other's, corrected
@@ -61,12 +62,14 @@ def lay(a: Array, b: Array, map_: Array) -> Overlay | None:
     map_, loose = _correct(_grey(x), _grey(y), end @ map_ @ np.linalg.inv(start))
     size = y.shape[1], y.shape[0]
     laid = cv2.warpPerspective(x, map_, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    grey = cv2.cvtColor(x, cv2.COLOR_BGR2GRAY)
+    fine = cv2.warpPerspective(grey, map_, size, flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
     inside = cv2.warpPerspective(np.full(x.shape[:2], 255, np.uint8), map_, size, flags=cv2.INTER_LINEAR)
     inside = cv2.erode(inside, np.ones((5, 5)), borderType=cv2.BORDER_CONSTANT, borderValue=0) > 250
     map_ = np.linalg.inv(end) @ map_ @ start
     onto_y = np.linalg.inv(cut_b)
     onto_x = np.linalg.inv(cut_a) @ np.linalg.inv(map_)
-    return Overlay(laid, y, inside, onto_y @ map_ @ cut_a, onto_x, onto_y, (shrunk_a, shrunk_b), loose)
+    return Overlay(laid, fine, y, inside, onto_y @ map_ @ cut_a, onto_x, onto_y, (shrunk_a, shrunk_b), loose)
 
 
 def pixels(picture: Array) -> Array:

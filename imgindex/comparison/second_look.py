@@ -84,7 +84,7 @@ def _look(a: Array, b: Array, map_: Array, *, mirrored: bool) -> Relation:
     x, y = (_soft(picture) for picture in _equally_sharp(over))
     there, back = unexplained(x, y, inside), unexplained(y, x, inside)
     kind = _kind(over, shares, set_off, (there, back))
-    greys = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in (a, b, over.x, over.y)]
+    greys = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in (a, b, over.y)]
     finer = _finer(greys, over, inside)
     noisier = detail.noise(greys[0]) - detail.noise(greys[1])
     boxes = _boxes(min(there, back, key=lambda one: one.largest), over, over.onto_y if mirrored else over.onto_x)
@@ -174,8 +174,8 @@ def _kind(over: Overlay, shares: tuple[float, float], set_off: float, places: tu
 
 def _finer(greys: list[Array], over: Overlay, inside: Array) -> float:
     """log2 of a's finest real detail over b's: in the frame, and what either has beyond it."""
-    a, b, x, y = greys
-    octaves = detail.blurrier(x, y, inside)
+    a, b, y = greys
+    octaves = detail.blurrier(over.fine, y, inside)
     one = detail.beyond(a, over.shrunk[0]) * _sharp(octaves)
     other = detail.beyond(b, over.shrunk[1]) * _sharp(-octaves)
     return octaves + one - other

@@ -104,7 +104,7 @@ def _derived(part: set[int], pairs: Iterable[Pair], relations: Mapping[tuple[int
         for end, (map_, kinds, score) in _reached(start, steps).items():
             if end <= start or abs(np.linalg.det(map_)) <= 1e-12:
                 continue
-            shares = within(map_), within(np.linalg.inv(map_))
+            shares = within(map_.ravel().tolist()), within(np.linalg.inv(map_).ravel().tolist())
             if max(shares) >= OVERLAP:
                 kind: Kind = "part" if "part" in kinds else "edited"
                 yield Link(kind, start, end, score, *shares, tuple((map_ / map_[2, 2]).ravel().tolist()))

@@ -6,14 +6,12 @@ of y is not in z may all lie where x is, so it counts for x divided by the share
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import log2
-
-import numpy as np
+from math import hypot, log2
 
 from imgindex.comparison.second_look import SIDE
 from imgindex.comparison.stretch import STRETCHED
 from imgindex.facts import Facts
-from imgindex.retention.maps import Floats, usable, within
+from imgindex.retention.maps import Map, determinant, lay
 from imgindex.retention.missed import missed
 from imgindex.retention.relations import Kind, Relation
 
@@ -28,6 +26,8 @@ DENSER = 0.05  # log2 a side of pixels that are no difference
 _MADE = 0.9  # of a picture, that is in the one that it is made from; it cannot show much more
 CLEARLY = 0.25  # log2 a side: finer by both measures, however much they disagree
 NOISIER = 8.0  # grey values: twice what strong compression takes from a photo; more hides what is there
+DUSTY = 4.0  # the same, where nothing has taken noise from the other: noise was added, or colours were dithered
+APART = 0.8  # log2 a side by which the two measures of detail contradict each other, whatever else is so
 GOOD = 85  # JPEG quality from which compression takes nothing that is seen
 WORSE = 5  # below that: by so much less quality a file may hold another
 SCALED = -0.25  # log2 a side: with so much more detail, its own compression no longer matters
@@ -73,33 +73,33 @@ class Tie:
 
 def tie(relation: Relation, x: int, sizes: Mapping[int, Size]) -> Tie:
     """How x, one of the two, lies in the other; width and height of each image that has a file."""
-    map_ = usable(relation.transform)
+    over, one, other = lay(relation.transform), sizes.get(relation.a), sizes.get(relation.b)
     alone = relation.kind == "same" or relation.stretched  # what measures say of their detail counts for nothing
     if x == relation.a:
-        shares, place, sign, back = (relation.share_a, relation.share_b), relation.place_ba, 1, np.linalg.inv(map_)
+        shares, place, sign, inside = (relation.share_a, relation.share_b), relation.place_ba, 1, over.inside_back
     else:
-        shares, place, sign, back = (relation.share_b, relation.share_a), relation.place_ab, -1, map_
+        shares, place, sign, inside = (relation.share_b, relation.share_a), relation.place_ab, -1, over.inside
     return Tie(
         relation.kind,
         _least(1 - shares[0]),
         1 - _least(1 - shares[1]),
         place,
-        0.0 if alone else sign * (relation.finer + _reduced(sizes.get(relation.a), sizes.get(relation.b))),
+        0.0 if alone else sign * (relation.finer + _reduced(one, other)),
         -sign * relation.noisier,
         relation.mirrored,
-        sign * _denser(map_, sizes.get(relation.a), sizes.get(relation.b)),
-        within(back) - shares[1],
+        sign * _denser(over.map, one, other),
+        inside - shares[1],
         bool(relation.stretched),
-        not relation.stretched and _unclear(map_, sizes.get(relation.a), sizes.get(relation.b)),
+        not relation.stretched and _unclear(over.map, one, other),
     )
 
 
-def _unclear(map_: Floats, a: Size | None, b: Size | None) -> bool:
+def _unclear(map_: Map, a: Size | None, b: Size | None) -> bool:
     """Whether one axis grows otherwise than the other, of pictures that were shrunk to be looked at."""
     if a is None or b is None or max(*a, *b) <= SIDE:
         return False
-    across, down = (np.hypot(*(np.array(b) * map_[:2, axis] / a[axis])) for axis in (0, 1))
-    return abs(float(np.log2(max(across, 1e-9) / max(down, 1e-9)))) > STRETCHED
+    across, down = (hypot(b[0] * map_[axis], b[1] * map_[3 + axis]) / a[axis] for axis in (0, 1))
+    return abs(log2(max(across, 1e-9) / max(down, 1e-9))) > STRETCHED
 
 
 def _reduced(a: Size | None, b: Size | None) -> float:
@@ -108,12 +108,12 @@ def _reduced(a: Size | None, b: Size | None) -> float:
     return one - other
 
 
-def _denser(map_: Floats, a: Size | None, b: Size | None) -> float:
+def _denser(map_: Map, a: Size | None, b: Size | None) -> float:
     """log2 a side of a's pixels over b's, in the middle of a."""
     if a is None or b is None:
         return 0.0
-    w = float(map_[2] @ (0.5, 0.5, 1))
-    area = abs(float(np.linalg.det(map_))) / w**3 * (b[0] * b[1]) / max(1, a[0] * a[1])
+    w = map_[6] / 2 + map_[7] / 2 + map_[8]
+    area = abs(determinant(map_)) / w**3 * (b[0] * b[1]) / max(1, a[0] * a[1])
     return -0.5 * log2(area) if area > 0 else 0.0
 
 
@@ -142,7 +142,7 @@ def gaps(x: Facts | None, y: Facts | None, how: Tie | None) -> tuple[str, ...]:
         "detail": not same and not finer(x, y, how) <= FINER,
         "doubt": not same and (how.unclear or _doubtful(x, y, how)),
         "compression": not same and not _compressed_no_worse(x, y, how),
-        "noise": not same and not how.noisier <= NOISIER,
+        "noise": not same and not how.noisier <= _noise_allowed(x, how),
     }
     return tuple(name for name, gone in lacking.items() if gone) + missed(x, y)
 
@@ -162,17 +162,26 @@ def _finer_alone(x: Facts, y: Facts, how: Tie) -> float:
 
 def _doubtful(x: Facts, y: Facts, how: Tie) -> bool:
     """Whether the two measures disagree about whether y has the detail of x, of which it may be made."""
+    seen, alone = how.finer, _finer_alone(x, y, how)
+    if not how.stretched and min(seen, alone) < -FINER < FINER < max(seen, alone) and abs(seen - alone) > APART:
+        return True
     if (
         how.stretched or how.cover < _MADE or quality(x) + WORSE < min(GOOD, quality(y))
     ):  # one measure does not see compression
         return False
-    seen, alone = how.finer, _finer_alone(x, y, how)
     fewer = how.denser > DENSER and finer(x, y, how) < -FINER  # finer with fewer pixels, so sharpened, or aliasing
     return fewer or (abs(seen - alone) > DOUBT and max(seen, alone) > -CLEARLY)
 
 
+def _noise_allowed(x: Facts, how: Tie) -> float:
+    """Grey values by which y may be noisier: more where x was compressed, shrunk or blurred."""
+    kept = quality(x) >= GOOD and how.denser > -DENSER and how.finer > -1
+    return DUSTY if kept else NOISIER
+
+
 def _compressed_no_worse(x: Facts, y: Facts, how: Tie) -> bool:
-    return how.finer <= SCALED or quality(y) >= min(GOOD, quality(x) - WORSE)
+    scaled = max(how.finer, how.denser) <= SCALED  # edges of blocks look like detail, but are no pixels
+    return scaled or quality(y) >= min(GOOD, quality(x) - WORSE)
 
 
 def quality(facts: Facts) -> int:

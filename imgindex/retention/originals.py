@@ -4,9 +4,11 @@ In a set of edits it is the medoid: each edit differs from the original by its o
 both. Then no borders, no enlargement, more metadata, more detail; then ORDER, as a person wants it; the plainer path.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ import numpy as np
 from imgindex.errors import UsageError
 from imgindex.facts import Facts
 from imgindex.retention.gaps import PLACE, Holds, quality
-from imgindex.retention.maps import usable, within
+from imgindex.retention.maps import around_middle, lay
 from imgindex.retention.missed import told
 from imgindex.retention.relations import Relation
 from imgindex.retention.units import File
@@ -27,10 +29,11 @@ _NOISE = 10.0  # grey values that count as much as a mirroring
 _LIGHT = 25.0  # grey values that count as much as a mirroring
 _CENTRAL = 0.05  # mean distance from the others that is no difference
 _BORDER = 0.03  # of a picture beyond the edge of another, that shows nothing
-_ENLARGED = 0.5  # log2 of pixels over those that have detail, that is no difference
+_ENLARGED = 1.0  # log2 of pixels over those that have detail, that is no difference: blocks count for detail
 _MANY = 30.0  # log2 of a share that is as good as none
 _SHARP = 0.1  # log2 a side of detail that is no difference
 _LEVEL = 5  # JPEG qualities that are no difference
+_UNSEEN = 90  # JPEG quality from which there is none
 _APART = 4.0  # distance of two pictures that nothing joins
 _COPIED = re.compile(r"\bcopy\b|\(\d+\)$|~\d*$|[ _-](copy|kopie|copie|copia|kopia)\d*$", re.IGNORECASE)
 _PASSING = re.compile(
@@ -97,6 +100,7 @@ class Originals:
             file.image in self._bordered,
             int((self._enlarged(file) - least) / _ENLARGED),
             -told(facts) if facts else 0,
+            _damage(facts),
             int(coarser / _SHARP),
             *(_ORDERS[name](file, facts) for name in self._order),
         )
@@ -106,7 +110,7 @@ class Originals:
         facts = self._facts.get(file.image)
         pixels = file.width * file.height / 1e6
         known = facts is not None and facts.detail > 0 < pixels
-        return float(np.clip(np.log2(pixels / facts.detail), -_MANY, _MANY)) if facts and known else 0.0
+        return max(-_MANY, min(_MANY, math.log2(pixels / facts.detail))) if facts and known else 0.0
 
 
 def _central(
@@ -146,14 +150,13 @@ def _distances(relation: Relation, a: Size, b: Size) -> tuple[float, float]:
 
 def _turn(relation: Relation, a: Size, b: Size) -> tuple[float, float]:
     """By how many degrees b is turned beside a, and log2 of by how much it is stretched, in its middle."""
-    map_ = np.diag([*b, 1.0]) @ usable(relation.transform) @ np.diag([1 / a[0], 1 / a[1], 1.0])
-    x, y, w = map_ @ (a[0] / 2, a[1] / 2, 1)
-    local = (map_[:2, :2] - np.outer((x / w, y / w), map_[2, :2])) / w
-    if np.linalg.det(local) < 0:
-        local = local @ np.diag([-1.0, 1.0])
-    left, sides, right = np.linalg.svd(local)
-    turn = left @ right
-    return abs(float(np.degrees(np.arctan2(turn[1, 0], turn[0, 0])))), float(np.log2(sides[0] / max(sides[1], 1e-9)))
+    p, q, r, s = around_middle(lay(relation.transform).map)
+    p, q, r, s = p * b[0] / a[0], q * b[0] / a[1], r * b[1] / a[0], s * b[1] / a[1]
+    if p * s < q * r:
+        p, r = -p, -r
+    both, apart = math.hypot(p + s, r - q), math.hypot(p - s, r + q)  # sum and difference of the two sides
+    turn = math.degrees(math.atan2(r - q, p + s))
+    return abs(turn), math.log2((both + apart) / max(both - apart, 1e-9))
 
 
 def _bordered(relations: Sequence[Relation]) -> set[int]:
@@ -161,10 +164,15 @@ def _bordered(relations: Sequence[Relation]) -> set[int]:
     beyond: dict[int, list[float]] = {}
     for relation in relations:
         if relation.kind in ("same", "version"):
-            map_ = usable(relation.transform)
-            beyond.setdefault(relation.a, []).append(relation.share_a - within(map_))
-            beyond.setdefault(relation.b, []).append(relation.share_b - within(np.linalg.inv(map_)))
-    return {image for image, shares in beyond.items() if np.median(shares) > _BORDER}
+            over = lay(relation.transform)
+            beyond.setdefault(relation.a, []).append(relation.share_a - over.inside)
+            beyond.setdefault(relation.b, []).append(relation.share_b - over.inside_back)
+    return {image for image, shares in beyond.items() if median(shares) > _BORDER}
+
+
+def _damage(facts: Facts | None) -> int:
+    """Levels by which compression shows; its blocks look like detail, so this comes before that."""
+    return -(min(_UNSEEN, facts.quality or _UNSEEN) // _LEVEL) if facts else 0
 
 
 def _compression(facts: Facts | None) -> tuple[int, bool]:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -19,10 +20,11 @@ from imgindex import ImageIndex
 from imgindex.decoding.local_features import describe
 from imgindex.duplicates.candidates import NEAREST, own_lists
 from imgindex.records import File, Image
+from imgindex.retention.relations import same_pixels
 from imgindex.search.projection import GROWN
 from tests.benchmarks.commands import PROGRAM
 from tests.benchmarks.photos import photos
-from tests.benchmarks.synthetic import PART, ReadyEmbedder, embeddings
+from tests.benchmarks.synthetic import PART, ReadyEmbedder, decoded, embeddings
 
 SMALL, LARGE, DIMENSION = 1_000, 100_000, 512
 GROUPS, TIMES, DESCRIBED = 10_000, 30, 480
@@ -49,7 +51,7 @@ def rows() -> Iterator[tuple[str, ...]]:
         for path, count in itertools.product(new, indexes):  # alternating, as machines are noisy
             began = time.perf_counter()
             indexes[count].add([path])
-            indexes[count].prove()
+            indexes[count].duplicates.prove()
             taken[count].append((time.perf_counter() - began) * 1000)
         for index in indexes.values():
             index.close()
@@ -93,7 +95,8 @@ def filled(folder: Path, count: int, descriptions: list[bytes]) -> ImageIndex:
             for vector, description in zip(part, random.integers(0, len(descriptions), len(part)), strict=True):
                 number = next(numbers)
                 unique = number.to_bytes(32, "big")
-                image = index._store.add_image(Image(0, unique, 640, 480, 1), vector, unique, descriptions[description])
+                read = decoded(unique, descriptions[description])
+                image = index._store.add_image(Image(0, unique, 640, 480, 1), vector, read)
                 index._store.images.put_file(File(f"/synthetic/{number % 100}/{number}.jpg", image, 1, 1))
     index._neighbours.fit_if_due(GROWN)
     index._neighbours.follow()
@@ -102,7 +105,7 @@ def filled(folder: Path, count: int, descriptions: list[bytes]) -> ImageIndex:
 
 
 def _list_all(index: ImageIndex) -> None:
-    """What `Copies` would record in an hour: everyone's nearest, nothing proven but GROUPS of two to four images."""
+    """What would be recorded in an hour: everyone's nearest, nothing proven but GROUPS of two to four images."""
     store, evidence = index._store, index.duplicates._matches
     index._near.follow()
     lists = {}
@@ -129,3 +132,6 @@ def _list_all(index: ImageIndex) -> None:
             [pair for group in proven for pair in group],
         )
         store.database.write("UPDATE lists SET proven = 1", [()])
+        index.duplicates._looks._relations.put(
+            replace(same_pixels(*pair), kind="version", finer=0.5) for group in proven for pair in group
+        )

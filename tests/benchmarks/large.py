@@ -16,7 +16,7 @@ from imgindex.records import File, Image
 from imgindex.search.faiss_file import FaissFile
 from imgindex.search.faiss_index import FaissIndex
 from imgindex.search.projection import GROWING, likeness, unit
-from tests.benchmarks.synthetic import ReadyEmbedder, embeddings
+from tests.benchmarks.synthetic import ReadyEmbedder, decoded, embeddings
 
 COUNT, DIMENSION, QUERIES = 100_000, 4096, 200
 MILLION, RANK = 1_000_000, 64
@@ -63,7 +63,7 @@ def _fill(index: ImageIndex, count: int) -> None:
             index._model.begin()
             for vector in part:
                 number += 1
-                image = index._store.add_image(Image(0, number.to_bytes(32, "big"), 1, 1, 1), vector, bytes(32), b"")
+                image = index._store.add_image(Image(0, number.to_bytes(32, "big"), 1, 1, 1), vector, decoded())
                 index._store.images.put_file(File(f"/synthetic/{number}.jpg", image, 1, 1))
         index._neighbours.fit_if_due(GROWING)
 

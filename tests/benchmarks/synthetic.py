@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from imgindex import ModelInfo
+from imgindex.facts import Facts
+from imgindex.records import Decoded
 
 SEED = 0
 PART = 1_000
@@ -21,6 +23,11 @@ class ReadyEmbedder:
         seeds = [int.from_bytes(hashlib.sha256(one.tobytes()).digest()[:8], "little") for one in pixels]
         draws = [np.random.default_rng(seed).normal(size=self.info.dimension) for seed in seeds]
         return np.abs(np.stack(draws)).astype(np.float32)
+
+
+def decoded(digest: bytes = bytes(32), description: bytes = b"") -> Decoded:
+    """What would be read of a JPEG of 640 x 480 pixels."""
+    return Decoded(np.zeros((1, 1, 3), np.uint8), 640, 480, digest, description, Facts("jpeg", quality=90, detail=0.3))
 
 
 def embeddings(count: int, dimension: int) -> Iterator[np.ndarray]:

@@ -16,7 +16,7 @@ from imgindex.clustering.selection import cluster
 from imgindex.records import File, Image
 from imgindex.search import projection as spaces
 from tests.benchmarks.photos import photos
-from tests.benchmarks.synthetic import PART, ReadyEmbedder, embeddings
+from tests.benchmarks.synthetic import PART, ReadyEmbedder, decoded, embeddings
 
 DIMENSION, LOOP, LARGE, THEMES = 4096, 5_000, 100_000, 200
 # Which photos, the NMI asked for.
@@ -172,7 +172,7 @@ def _fill(index: ImageIndex, vectors: np.ndarray) -> None:
     with index._store.transaction():
         index._model.begin()
         for number, vector in enumerate(vectors, first + 1):
-            image = index._store.add_image(Image(0, number.to_bytes(32, "big"), 1, 1, 1), vector, bytes(32), b"")
+            image = index._store.add_image(Image(0, number.to_bytes(32, "big"), 1, 1, 1), vector, decoded())
             index._store.images.put_file(File(f"/synthetic/{number}.jpg", image, 1, 1))
             index._placement.place([image], vector[None])
 

@@ -106,6 +106,24 @@ def test_strong_compression_does_not_hold_what_is_compressed_less():
     assert goes(two(y=replace(PLAIN, quality=50, captured="2019-06-01T12:00:00"))) == []
 
 
+def test_edges_of_blocks_are_no_detail():
+    blocky = replace(PLAIN, quality=50, detail=2.0)
+    assert "/p/a.jpg" not in goes(two(y=blocky, finer=-0.4))
+    less = two(replace(PLAIN, quality=95, detail=0.7), replace(PLAIN, quality=85))
+    assert goes(less) == ["/p/b.jpg"]
+
+
+def test_dither_does_not_hold_what_it_was_made_of():
+    assert "/p/a.jpg" not in goes(two(y=replace(PLAIN, detail=2.0), noisier=-6.5, finer=-0.5))
+    assert goes(two(replace(PLAIN, quality=40), noisier=-6.5)) == ["/p/a.jpg"]  # compression took the noise
+
+
+def test_measures_that_contradict_each_other_hold_nothing():
+    kept = two(y=replace(PLAIN, detail=0.95), share_b=0.4, finer=-0.55)
+    assert goes(kept) == []
+    assert "measures of it disagree" in why(kept)["/p/a.jpg"]
+
+
 def test_a_copy_that_covers_a_part_with_a_band_is_not_held():
     covered = two(share_a=0.9, transform=ITSELF)
     assert goes(covered) == []
