@@ -9,7 +9,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 	--no-header --no-emit-index-url --no-emit-find-links --all-extras --group dev -o requirements.lock
 STAMP = sed -i '/^\# Made /d; 1i \# Made on '$$(date -u +%Y-%m-%d)' by make lock: what make setup installs, byte for byte, whatever is released later.' requirements.lock
 
-.PHONY: setup demo browser test check bench screenshots lock upgrade outdated clean
+.PHONY: setup demo browser test attack check bench screenshots lock upgrade outdated clean
 
 setup: .venv/ready
 
@@ -45,6 +45,10 @@ browser:
 
 test: setup browser
 	@$(BIN)/python -m pytest $(BESIDE)
+
+# The same kills and damages as in `make test`, but many more of them: a quarter of an hour.
+attack: setup
+	@IMGINDEX_ATTACK=1 $(BIN)/python -m pytest $(BESIDE) -m attack --timeout 1200
 
 check: setup
 	$(BIN)/ruff check .

@@ -26,11 +26,12 @@ from imgindex.migrations import migrations
 from imgindex.search import projection as space
 from imgindex.storage.database import sqlite3
 from tests.conftest import FakeEmbedder, write_picture
+from tests.support import ATTACK
 from tests.support.processes import Adders
 
 pytestmark = pytest.mark.usefixtures("inline")
 
-KILLS = 20
+KILLS = 100 if ATTACK else 14
 
 
 def paint(path: Path, tiles) -> Path:
@@ -824,6 +825,7 @@ def is_old_or_whole(folder: Path, before: dict[str, list[Any]]) -> bool:
     return True
 
 
+@pytest.mark.attack
 def test_killed_at_any_moment(reclusterers, index, tmp_path):
     dice = random.Random(int(os.environ.get("CRASH_SEED", "1")))
     statements, run = 30, index.themes.recluster()

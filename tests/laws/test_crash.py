@@ -22,10 +22,11 @@ from imgindex.search.neighbours import Neighbours
 from imgindex.storage.database import sqlite3
 from imgindex.storage.storage import Storage
 from tests.conftest import write_picture
+from tests.support import ATTACK
 from tests.support.embedders import FakeEmbedder
 from tests.support.processes import Adders, Job, fill
 
-KILLS = 100
+KILLS = 100 if ATTACK else 30
 PICTURES = 320  # the compare space is fitted at 200 and at 300
 
 
@@ -85,6 +86,7 @@ def moment(dice: random.Random) -> tuple[str, int, float]:
     )
 
 
+@pytest.mark.attack
 def test_kill_at_any_moment_loses_nothing(adders, pictures, tmp_path):
     dice = random.Random(int(os.environ.get("CRASH_SEED", "1")))
     embeddings = expected(pictures)
@@ -340,7 +342,8 @@ def test_another_model_is_refused(adders, whole, pictures):
     assert job.errors.count("\n") == 1
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.attack
+@pytest.mark.parametrize("seed", range(460 if ATTACK else 40))
 def test_a_damaged_database_is_a_sentence(whole, pictures, seed):
     """Whatever is overwritten: an answer or an ImgindexError, and it is not quietly lost where SQLite can tell."""
     dice, file = random.Random(seed), whole / "index.db"

@@ -15,11 +15,12 @@ import pytest
 
 from imgindex import ImageIndex
 from tests.conftest import write_picture
+from tests.support import ATTACK
 from tests.support.embedders import FakeEmbedder
 from tests.support.processes import fill
 from tests.support.serving import get, post, served
 
-KILLS = 50
+KILLS = 200 if ATTACK else 15
 ROUTES = ("images", "images/1", "images/1/similar", "images/1/thumbnail", "duplicates", "clusters", "report")
 
 
@@ -163,6 +164,7 @@ def test_a_folder_that_is_read_only_for_a_while(mounted, tmp_path):
     whole(tmp_path / "index", {1: name(one), 2: name(two)})
 
 
+@pytest.mark.attack
 def test_kill_9_while_pictures_are_kept(adders, tmp_path):
     """Each acknowledged picture is there, and what is left is whole or hidden."""
     random.seed(7)
