@@ -164,8 +164,8 @@ def m004_holding(db: Database) -> None:
             folder TEXT PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('protect', 'prefer')),
             created TEXT NOT NULL) WITHOUT ROWID""",
         "CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-        # Entries with one number stand for one picture and what belongs to it.
-        "ALTER TABLE ledger ADD COLUMN unit INTEGER NOT NULL DEFAULT 0",
+        # By which an entry is known as this user's; empty: of an older version.
+        "ALTER TABLE ledger ADD COLUMN seal BLOB NOT NULL DEFAULT x''",
         # Where both places of a file were mounted; '': not known, as of what an older version put away.
         "ALTER TABLE ledger ADD COLUMN drive TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE ledger ADD COLUMN target_drive TEXT NOT NULL DEFAULT ''",

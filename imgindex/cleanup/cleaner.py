@@ -15,6 +15,7 @@ from imgindex.cleanup.journal import Ended, Entry, Journal
 from imgindex.cleanup.opened import Opened, digest, open_regular
 from imgindex.cleanup.plan import Cleaned, How, Plan, Skipped, Step, Undone, plan
 from imgindex.cleanup.quarantine import quarantine as quarantine_in
+from imgindex.cleanup.seal import check_ours, sealed
 from imgindex.cleanup.views import SameFileError
 from imgindex.duplicates.records import Duplicates, Held
 from imgindex.errors import BusyError, NotIndexedError
@@ -120,6 +121,7 @@ class Cleanup:
             restored = [entry.path for entry in self._settle_all() if entry.run == run]
             for entry in self._journal.open_of(run):
                 try:
+                    check_ours(entry)
                     moves.bring_back(entry)
                     self._journal.end(entry, "undone")
                     restored.append(entry.path)
@@ -148,7 +150,8 @@ class Cleanup:
         target = moves.target(path, how, folder)
         mode = stat.S_IMODE(opened.status.st_mode)
         drives = drive_of(path), drive_of(target)
-        return Entry(run, path, opened.sha256, *files.stamp(opened.status), mode, kept, how, target).on(*drives)
+        entry = Entry(run, path, opened.sha256, *files.stamp(opened.status), mode, kept, how, target).on(*drives)
+        return replace(entry, seal=sealed(entry))
 
     def _carry_out(self, entry: Entry, opened: Opened) -> None:
         """Raises OSError with the reason why the file is still where it was."""
@@ -207,7 +210,8 @@ class Cleanup:
         """Settle what a kill left begun; returns those whose files are back where they were."""
         back = []
         for entry in self._journal.begun():
-            with suppress(OSError):  # its drive is away; another time
+            with suppress(OSError):  # its drive is away, or it is somebody else's; another time
+                check_ours(entry)
                 if self._settle(entry, "undone", "interrupted") == "undone":
                     back.append(entry)
         return back

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from imgindex.cleanup.plan import How
+from imgindex.records import Sha256
 from imgindex.storage.database import Database, now
 from imgindex.storage.lock import alone
 
@@ -30,6 +31,7 @@ class Entry:
     id: int = 0
     drive: str = ""  # of the path, as `drives` writes it; of older versions there is none
     target_drive: str = ""
+    seal: Sha256 = b""  # of `seal`, by which it is known as this user's
 
     def on(self, drive: str, target_drive: str) -> "Entry":
         """The same one, with where its places are mounted."""
@@ -67,7 +69,7 @@ class Journal:
     def _entries(self, which: str, parameters: list[int | None]) -> list[Entry]:
         rows = self._database.rows(
             "SELECT run, path, sha256, bytes, mtime_ns, mode, kept, action, target, state, note, id, drive, "
-            f"target_drive FROM ledger WHERE {which} ORDER BY id DESC",
+            f"target_drive, seal FROM ledger WHERE {which} ORDER BY id DESC",
             parameters,
         )
         return [Entry(*row) for row in rows]
@@ -75,11 +77,11 @@ class Journal:
     def begin(self, entry: Entry) -> Entry:
         """Record what is about to be done; on disk when this returns. Returns it with its id."""
         names = (entry.path, entry.kept, entry.action, entry.target, entry.drive, entry.target_drive)
-        numbers = (entry.run, now(), entry.sha256, entry.bytes, entry.mtime_ns, entry.mode)
+        numbers = (entry.run, now(), entry.sha256, entry.bytes, entry.mtime_ns, entry.mode, entry.seal)
         with self._database.transaction():
             self._database.write(
-                "INSERT INTO ledger (run, created, sha256, bytes, mtime_ns, mode, path, kept, action, target, drive, "
-                "target_drive, state, note) VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), "
+                "INSERT INTO ledger (run, created, sha256, bytes, mtime_ns, mode, seal, path, kept, action, target, "
+                "drive, target_drive, state, note) VALUES (?, ?, ?, ?, ?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), "
                 "CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), 'begun', '')",
                 [(*numbers, *map(os.fsencode, names))],
             )

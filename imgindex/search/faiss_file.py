@@ -44,9 +44,15 @@ class FaissFile:
         body, digest = data[:-DIGEST], data[-DIGEST:].tobytes()
         if hashlib.sha256(body.data).digest() != digest:
             raise DamagedIndexError("its checksum is wrong")
+        if len(body) < LENGTH.size:
+            raise DamagedIndexError("it is cut short")
         end = len(body) - LENGTH.size
         start = end - LENGTH.unpack(body[end:].tobytes())[0]
-        return FaissIndex.parse(body[:start], self._sizing), json.loads(body[start:end].tobytes())
+        try:
+            stamp = json.loads(body[max(0, start) : end].tobytes())
+            return FaissIndex.parse(body[: max(0, start)], self._sizing), stamp
+        except (ValueError, RecursionError) as error:
+            raise DamagedIndexError(str(error)) from error
 
     def save(self, index: VectorIndex, stamp: Stamp) -> None:
         """Replace the file; left alone while another process is saving, as what it writes is as good."""

@@ -42,6 +42,11 @@ class FaissIndex:
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
+    @property
+    def dimension(self) -> int:
+        """Numbers of a vector; of no meaning while there is none."""
+        return int(self._index.d)
+
     def upsert(self, ids: Ids, vectors: Floats) -> None:
         """Store (N, D) vectors under (N,) ids, replacing what those ids had."""
         self.delete(ids[ids <= self._newest])
@@ -174,13 +179,46 @@ class FaissIndex:
 
     @classmethod
     def parse(cls, data: npt.NDArray[np.uint8], sizing: Sizing = MEASURED) -> "FaissIndex":
-        """An index from (B,) bytes that `to_bytes` gave."""
+        """An index from (B,) bytes that `to_bytes` gave. Raises ValueError for anything else.
+
+        FAISS knows types that name files, and maps or writes those: an index that somebody sent must not have one.
+        """
         import faiss
 
+        if not _is_plain(data):
+            raise ValueError("it is of a type that imgindex does not write")
         index = cls(sizing)
-        index._index = faiss.deserialize_index(data)
-        index._newest = int(index.ids().max(initial=-1))
+        try:
+            index._index = faiss.deserialize_index(data)
+            index._newest = int(index.ids().max(initial=-1))
+        except (RuntimeError, MemoryError, AttributeError) as error:
+            raise ValueError("FAISS cannot read it") from error
         return index
+
+
+_HEADER = 37  # bytes of every index in FAISS's format (its index_write.cpp): the type's four letters first
+
+
+def _is_plain(data: npt.NDArray[np.uint8]) -> bool:
+    """Whether data is an exact index, or an inverted file whose lists are in it, as far as `to_bytes` writes these."""
+
+    def letters(at: int) -> bytes:
+        return data[at : at + 4].tobytes()
+
+    def behind(at: int, size: int) -> int:
+        """Where an array ends that begins with its length, in items of so many bytes."""
+        return at + 8 + size * int.from_bytes(data[at : at + 8].tobytes(), "little")
+
+    if letters(0) == b"IxM2":
+        return letters(_HEADER) == b"IxFI"
+    centroids = _HEADER + 16  # the numbers of lists, and of those that are looked at
+    if letters(0) != b"IwSq" or letters(centroids) != b"IxFI":
+        return False
+    mapped = behind(centroids + _HEADER, 4)
+    if data[mapped : mapped + 9].any():  # a map from ids to places, which is never made
+        return False
+    lists = behind(mapped + 9 + 28, 4) + 9  # the quantizer's numbers; then a size and a flag
+    return letters(lists) == b"ilar"
 
 
 def _floor_of(wanted: Ids, ids: Ids, floors: Floats) -> Floats:

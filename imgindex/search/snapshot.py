@@ -31,7 +31,8 @@ class Snapshot:
         try:
             if kept := self._load():
                 index, saved, witnesses = kept
-                if _precedes(saved, state) and saved.space == state.space and self._remembers(index, witnesses):
+                fits = _precedes(saved, state) and saved.space == state.space and self._is_as_wide(index, state)
+                if fits and self._remembers(index, witnesses):
                     return index
                 log.info("Rebuilding %s for compare space %d.", self._vectors.name, state.space)
         except DamagedIndexError as error:
@@ -57,7 +58,7 @@ class Snapshot:
             return []
         index, saved, _ = kept
         state = self._storage.embeddings.state()  # after the file, which another process may be replacing
-        if not _precedes(saved, state):
+        if not _precedes(saved, state) or (saved.space == state.space and not self._is_as_wide(index, state)):
             return [f"{name} belongs to another index; {REBUILDS}"]
         if saved.space < state.space:
             return []
@@ -85,9 +86,21 @@ class Snapshot:
             return None
         index, stamp = kept
         try:
-            return index, State(**stamp["state"]), stamp["witnesses"]
-        except (KeyError, TypeError) as error:
+            witnesses = {str(int(image)): str(content) for image, content in stamp["witnesses"].items()}
+            kept_state = stamp["state"]
+            numbers = (int(kept_state[name]) for name in ("generation", "space", "fitted"))
+            return index, State(str(kept_state["uid"]), *numbers), witnesses
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedIndexError("another version of imgindex wrote it") from error
+
+    def _is_as_wide(self, index: VectorIndex, state: State) -> bool:
+        """Whether its vectors have as many numbers as those of the compare space."""
+        model = self._storage.embeddings.model()
+        if model is None or not len(index):
+            return True
+        one = np.ones((1, model.dimension), np.float32)
+        wanted: int = self._project(one, self._storage.embeddings.projection(state.space)).shape[1]
+        return index.dimension == wanted
 
     def _witnesses(self, index: VectorIndex) -> dict[str, str]:
         """Ids and contents of the newest images."""

@@ -27,6 +27,10 @@ class VectorIndex(Protocol):
     def __len__(self) -> int:
         """How many vectors there are."""
 
+    @property
+    def dimension(self) -> int:
+        """Numbers of a vector; of no meaning while there is none."""
+
     def upsert(self, ids: Ids, vectors: Floats) -> None:
         """Store (N, D) vectors under (N,) ids, replacing what those ids had."""
 

@@ -1,6 +1,8 @@
 """FAISS: what an inverted file saves, and the file that keeps an index."""
 
 import fcntl
+import hashlib
+import random
 from pathlib import Path
 
 import faiss
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 
 from imgindex.errors import StorageError
-from imgindex.search.faiss_file import FaissFile
+from imgindex.search.faiss_file import LENGTH, FaissFile
 from imgindex.search.faiss_index import FaissIndex, Sizing
 from imgindex.search.vector_index import DamagedIndexError
 from tests.support.vectors import unit
@@ -82,3 +84,70 @@ def test_every_flipped_bit_is_noticed(tmp_path):
         (tmp_path / "v").write_bytes(whole[:length])
         with pytest.raises(DamagedIndexError):
             file.load()
+
+
+# Files that somebody sent: their checksum is right
+
+
+def forged(path: Path, body: bytes, note: bytes = b'{"generation": 1}') -> FaissFile:
+    data = body + note + LENGTH.pack(len(note))
+    path.write_bytes(data + hashlib.sha256(data).digest())
+    return FaissFile(path)
+
+
+def on_disk(folder: Path) -> bytes:
+    """An inverted file whose lists FAISS keeps in another file."""
+    rows = unit(400, 8)
+    index = faiss.IndexIVFScalarQuantizer(
+        faiss.IndexFlatIP(8), 8, 10, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    )
+    index.train(rows)
+    lists = faiss.OnDiskInvertedLists(10, index.code_size, str(folder / "victim"))
+    index.replace_invlists(lists)
+    index.add_with_ids(rows, np.arange(400))
+    data: bytes = faiss.serialize_index(index).tobytes()
+    return data
+
+
+def test_an_index_that_names_another_file_is_not_read(tmp_path):
+    body = on_disk(tmp_path)
+    (tmp_path / "victim").write_bytes(b"precious")
+    with pytest.raises(DamagedIndexError, match="a type that imgindex does not write"):
+        forged(tmp_path / "vectors.faiss", body).load()
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(
+    "kind", ["Flat", "HNSW8", "IVF4,Flat", "IDMap2,HNSW8", "IDMap,Flat", "IVF4_HNSW8,SQfp16", "SQ8"]
+)
+def test_other_types_are_not_read(tmp_path, kind):
+    index = faiss.index_factory(8, kind, faiss.METRIC_INNER_PRODUCT)
+    index.train(unit(400, 8))
+    with pytest.raises(DamagedIndexError, match="a type that imgindex does not write"):
+        forged(tmp_path / "vectors.faiss", faiss.serialize_index(index).tobytes()).load()
+
+
+@pytest.mark.parametrize("exact_up_to", [10, 1000])
+def test_whatever_is_cut_off_or_overwritten_is_damage(tmp_path, exact_up_to):
+    index, dice = FaissIndex(Sizing(exact_up_to=exact_up_to)), random.Random(5)
+    index.upsert(np.arange(400), unit(400, 8))
+    body = bytes(index.to_bytes())
+    assert forged(tmp_path / "vectors.faiss", body).load() is not None
+    for _ in range(200):
+        spoiled = bytearray(body)
+        at = dice.randrange(120)
+        spoiled[at : at + dice.choice((1, 4, 8))] = dice.randbytes(1)
+        del spoiled[dice.choice((len(body), dice.randrange(len(body)))) :]
+        try:
+            found = forged(tmp_path / "vectors.faiss", bytes(spoiled)).load()
+        except DamagedIndexError:
+            continue
+        assert found is not None  # what was overwritten are numbers
+
+
+@pytest.mark.parametrize("note", [b"", b"{", b"[" * 9999, b"\xff"])
+def test_a_stamp_that_is_no_json_is_damage(tmp_path, note):
+    index = FaissIndex()
+    index.upsert(np.arange(3), unit(3, 4))
+    with pytest.raises(DamagedIndexError):
+        forged(tmp_path / "vectors.faiss", bytes(index.to_bytes()), note).load()
