@@ -142,6 +142,7 @@ def gaps(x: Facts | None, y: Facts | None, how: Tie | None) -> tuple[str, ...]:
         "detail": not same and not finer(x, y, how) <= FINER,
         "doubt": not same and (how.unclear or _doubtful(x, y, how)),
         "compression": not same and not _compressed_no_worse(x, y, how),
+        "grain": not same and how.noisier < -DUSTY and how.denser > -DENSER,
         "noise": not same and not how.noisier <= _noise_allowed(x, how),
     }
     return tuple(name for name, gone in lacking.items() if gone) + missed(x, y)

@@ -102,6 +102,7 @@ class Reasons:
             "detail": self._detail(file, other),
             "doubt": f"may have detail that {name} does not have; measures of it disagree",
             "compression": f"is compressed less than {name}",
+            "grain": f"has a grain, or fine detail, that {name} does not have",
             "noise": f"is less noisy than {name}",
         }[gap]
 

@@ -118,6 +118,12 @@ def test_dither_does_not_hold_what_it_was_made_of():
     assert goes(two(replace(PLAIN, quality=40), noisier=-6.5)) == ["/p/a.jpg"]  # compression took the noise
 
 
+def test_grain_that_compression_took_is_not_held():
+    smooth = two(noisier=6.0)
+    assert "/p/a.jpg" not in goes(smooth)
+    assert why(smooth)["/p/a.jpg"] == "has a grain, or fine detail, that b.jpg does not have"
+
+
 def test_measures_that_contradict_each_other_hold_nothing():
     kept = two(y=replace(PLAIN, detail=0.95), share_b=0.4, finer=-0.55)
     assert goes(kept) == []
