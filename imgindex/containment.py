@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from imgindex import files
-from imgindex.decoding.decoder import LARGEST_FILE
+from imgindex.decoding.decoder import LARGEST_FILE, READERS
 from imgindex.duplicates.looks import Looks
 from imgindex.duplicates.verdicts import Verdicts
 from imgindex.errors import UnreadablePictureError
@@ -91,25 +92,30 @@ class Contents:
         self, read: Sequence[tuple[str, files.Content | str]], top: str | None, embed: Embed | None = None
     ) -> list[Contained]:
         """One batch: names with their contents, or why there is none."""
-        answers: dict[int, Contained] = {}
-        new: dict[int, Incoming] = {}
-        for at, (name, content) in enumerate(read):
-            if isinstance(content, str):
-                answers[at] = Contained(name, "no", None, content)
-                continue
-            known = self._store.images.id_of(content.sha256)
-            if known is not None and (by := self._elsewhere(known, top)):
-                answers[at] = Contained(name, "whole", by, "has the same bytes")
-                continue
-            try:
-                new[at] = Incoming(content.data, content.sha256, None, self._model.decode(content.data))
-            except UnreadablePictureError as error:
-                answers[at] = Contained(name, "no", None, f"cannot be read as a picture: {error}")
-        if new:
-            vectors = (embed or self._embed)(list(new.values()))
-            for (at, picture), vector in zip(new.items(), vectors, strict=True):
-                answers[at] = self._held(read[at][0], picture, vector, top)
-        return [answers[at] for at in range(len(read))]
+        with ThreadPoolExecutor(READERS, "imgindex-contains") as each:  # the work is done in as many processes
+            found = list(each.map(lambda one: self._read(one[0], one[1], top), read))
+            new = {at: picture for at, picture in enumerate(found) if isinstance(picture, Incoming)}
+            vectors = dict(zip(new, (embed or self._embed)(list(new.values())), strict=True)) if new else {}
+
+            def answer(at: int) -> Contained:
+                picture = found[at]
+                if isinstance(picture, Contained):
+                    return picture
+                return self._held(read[at][0], picture, vectors[at], top)
+
+            return list(each.map(answer, range(len(read))))
+
+    def _read(self, name: str, content: files.Content | str, top: str | None) -> Incoming | Contained:
+        """The decoded picture, unless there is an answer already."""
+        if isinstance(content, str):
+            return Contained(name, "no", None, content)
+        known = self._store.images.id_of(content.sha256)
+        if known is not None and (by := self._elsewhere(known, top)):
+            return Contained(name, "whole", by, "has the same bytes")
+        try:
+            return Incoming(content.data, content.sha256, None, self._model.decode(content.data))
+        except UnreadablePictureError as error:
+            return Contained(name, "no", None, f"cannot be read as a picture: {error}")
 
     def _embed(self, pictures: Sequence[Incoming]) -> Floats:
         return self._model.embed(np.stack([picture.decoded.pixels for picture in pictures if picture.decoded]))
