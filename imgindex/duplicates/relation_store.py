@@ -22,9 +22,9 @@ class RelationStore:
 
     def unlooked(self, image: int | None = None) -> list[Pair]:
         """Proven copies with facts of both that were not looked at closely; or those of one image."""
-        sql = """SELECT a, b, kind, score, inliers, transform, mirrored, overlap FROM pairs WHERE kind = 'copy'
-            AND NOT EXISTS (SELECT 1 FROM relations WHERE relations.a = pairs.a AND relations.b = pairs.b)
-            AND a IN (SELECT image FROM facts) AND b IN (SELECT image FROM facts)"""
+        sql = """SELECT a, b, kind, score, inliers, transform, mirrored, overlap FROM pairs
+            WHERE kind = 'copy' AND NOT looked
+            AND EXISTS (SELECT 1 FROM facts WHERE image = a) AND EXISTS (SELECT 1 FROM facts WHERE image = b)"""
         one, only = ([], "") if image is None else ([image], " AND (a = ?1 OR b = ?1)")
         return [pair_of(row) for row in self._rows(f"{sql}{only} ORDER BY a, b", one)]
 

@@ -98,7 +98,8 @@ class MatchStore:
             alive = set(self._column("SELECT id FROM images WHERE id IN (SELECT value FROM json_each(?))",
                                      [json.dumps(sorted({image for pair in verdicts for image in pair}))]))  # fmt: skip
             self._write(
-                "INSERT OR REPLACE INTO pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                """INSERT OR REPLACE INTO pairs (a, b, kind, score, inliers, transform, mirrored, overlap)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
                 [(*ids, *(_row(pair) if pair else none)) for ids, pair in verdicts.items() if alive.issuperset(ids)],
             )
             self._write(

@@ -122,7 +122,7 @@ def _list_all(index: ImageIndex) -> None:
             free -= {image, *members}
     with store.transaction():
         store.database.write(
-            """INSERT INTO pairs SELECT DISTINCT min(image, other), max(image, other), 'none', 0, 0, '[]', 0, 0
+            """INSERT INTO pairs SELECT DISTINCT min(image, other), max(image, other), 'none', 0, 0, '[]', 0, 0, 0
             FROM nearest""",
             [()],
         )
