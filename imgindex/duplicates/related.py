@@ -42,9 +42,9 @@ def links(
     pairs = list(pairs)
     copies = [pair for pair in pairs if pair.kind == "copy" and _kind(pair, relations) != "alike"]
     found: dict[tuple[int, int], Link] = {}
-    for part in _parts(copies):
-        if len(part) <= LARGEST:
-            found |= {(link.a, link.b): link for link in _derived(part, copies, relations)}
+    for part, inside in _parts(copies):
+        if len(part) <= LARGEST and len({group_of.get(image, -image) for image in part}) > 1:
+            found |= {(link.a, link.b): link for link in _derived(part, inside, relations)}
     for pair in pairs:
         seen = relations.get((pair.a, pair.b))
         if seen or (pair.a, pair.b) not in found:  # that they hang together by copies says more than a scene alike
@@ -77,8 +77,9 @@ def _direct(pair: Pair, seen: Relation | None) -> Link:
     return Link(kind, pair.a, pair.b, pair.score, seen.share_a, seen.share_b, seen.transform, seen.where)
 
 
-def _parts(pairs: Iterable[Pair]) -> list[set[int]]:
-    """Images that hang together by these pairs."""
+def _parts(pairs: Iterable[Pair]) -> list[tuple[set[int], list[Pair]]]:
+    """Images that hang together by these pairs, and the pairs of each such set."""
+    pairs = list(pairs)
     parts: dict[int, set[int]] = {}
     for pair in pairs:
         one, two = (parts.setdefault(image, {image}) for image in (pair.a, pair.b))
@@ -86,20 +87,22 @@ def _parts(pairs: Iterable[Pair]) -> list[set[int]]:
             small, large = sorted((one, two), key=len)
             large |= small
             parts.update((image, large) for image in small)
-    return list({id(part): part for part in parts.values()}.values())
+    inside: dict[int, list[Pair]] = {}
+    for pair in pairs:
+        inside.setdefault(id(parts[pair.a]), []).append(pair)
+    return [(parts[own[0].a], own) for own in inside.values()]
 
 
 def _derived(part: set[int], pairs: Iterable[Pair], relations: Mapping[tuple[int, int], Relation]) -> Iterator[Link]:
     """Of each two images of a part that were not compared: what follows from the shortest way between them."""
     steps: dict[int, list[tuple[int, Array, str, float]]] = {image: [] for image in part}
     for pair in pairs:
-        if pair.a in part:
-            seen = relations.get((pair.a, pair.b))
-            map_ = np.reshape(seen.transform if seen else pair.transform, (3, 3))
-            how = _kind(pair, relations)
-            steps[pair.a].append((pair.b, map_, how, pair.score))
-            if abs(np.linalg.det(map_)) > 1e-12:
-                steps[pair.b].append((pair.a, np.linalg.inv(map_), how, pair.score))
+        seen = relations.get((pair.a, pair.b))
+        map_ = np.reshape(seen.transform if seen else pair.transform, (3, 3))
+        how = _kind(pair, relations)
+        steps[pair.a].append((pair.b, map_, how, pair.score))
+        if abs(np.linalg.det(map_)) > 1e-12:
+            steps[pair.b].append((pair.a, np.linalg.inv(map_), how, pair.score))
     for start in sorted(part):
         for end, (map_, kinds, score) in _reached(start, steps).items():
             if end <= start or abs(np.linalg.det(map_)) <= 1e-12:

@@ -107,6 +107,8 @@ class _Group:
 
     def _rank(self, circle: list[int]) -> list[int]:
         """Units, the likeliest original first."""
+        if len(circle) == 1:
+            return circle
         place = {file.path: at for at, file in enumerate(self._ranked([f for at in circle for f in self._units[at]]))}
         return sorted(circle, key=lambda at: min(place[file.path] for file in self._units[at]))
 

@@ -69,7 +69,9 @@ class Originals:
         holds: Holds,
         order: Sequence[str],
     ) -> None:
-        self._facts, self._holds, self._order = facts, holds, order_of(order)
+        self._facts, self._holds = facts, holds
+        names = order_of(order)
+        self._ties = {file: tuple(_ORDERS[name](file, facts.get(file.image)) for name in names) for file in files}
         sizes = {file.image: (file.width, file.height) for file in sorted(files, key=lambda file: file.path)}
         inside = [each for each in relations if each.a in sizes and each.b in sizes and each.kind != "alike"]
         self._central = _central(sorted(sizes), inside, sizes)
@@ -102,7 +104,7 @@ class Originals:
             -told(facts) if facts else 0,
             _damage(facts),
             int(coarser / _SHARP),
-            *(_ORDERS[name](file, facts) for name in self._order),
+            *self._ties[file],
         )
 
     def _enlarged(self, file: File) -> float:
