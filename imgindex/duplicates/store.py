@@ -46,7 +46,8 @@ class MatchStore:
         lists: dict[int, Near] = {image: [] for image in images}
         sql = "SELECT image, other, cosine FROM nearest WHERE image IN (SELECT value FROM json_each(?))"
         for image, other, cosine in self._rows(sql, [json.dumps(list(images))]):
-            lists[image].append((other, cosine))
+            if image in lists:  # a damaged index of the database gives other rows than those asked for
+                lists[image].append((other, cosine))
         return lists
 
     def put_lists(self, space: int, lists: Mapping[int, Near], radii: Mapping[int, float]) -> None:
@@ -84,7 +85,7 @@ class MatchStore:
 
     def descriptions(self, images: Iterable[int]) -> dict[int, bytes]:
         """Local features of those images that have them."""
-        sql = "SELECT image, description FROM features WHERE image IN (SELECT value FROM json_each(?))"
+        sql = "SELECT image, CAST(description AS BLOB) FROM features WHERE image IN (SELECT value FROM json_each(?))"
         return dict(self._rows(sql, [json.dumps(list(images))]))
 
     def with_pixels(self, digest: bytes) -> list[int]:

@@ -10,7 +10,10 @@ import pytest
 from tests.cleanup.pictures import Pictures
 
 
-def state(tmp_path: Path) -> Path:
+@pytest.fixture(autouse=True)
+def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the key of a user will be that never cleaned before."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path / "state" / "imgindex" / "key"
 
 
@@ -22,10 +25,9 @@ def forge(pictures: Pictures, **values: object) -> None:
     database.close()
 
 
-def test_the_key_is_the_users_alone_and_stays(pictures: Pictures, tmp_path: Path) -> None:
+def test_the_key_is_the_users_alone_and_stays(pictures: Pictures, key: Path) -> None:
     pictures.group("a.png", "b.png")
     pictures.apply("quarantine")
-    key = state(tmp_path)
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     before = key.read_bytes()
     pictures.group("c.png", "d.png")
@@ -84,9 +86,9 @@ def test_without_a_place_for_a_key_pictures_go_and_come_back(
     assert pictures.as_they_were()
 
 
-def test_a_key_that_is_cut_short_is_none(pictures: Pictures, tmp_path: Path) -> None:
+def test_a_key_that_is_cut_short_is_none(pictures: Pictures, key: Path) -> None:
     pictures.group("first", "second")
     pictures.apply("quarantine")
-    os.truncate(state(tmp_path), 8)
+    os.truncate(key, 8)
     (entry,) = pictures.undo().failed
     assert "was not put away by you" in entry.reason
