@@ -137,7 +137,7 @@ class Database:
             self._running += 1
         try:
             yield
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of SQLite's own words about damage
             raise StorageError(CLOSED.format(self.path)) if self._closed else sentence_of(error, self.path) from error
         finally:
             with self._idle:
@@ -147,7 +147,10 @@ class Database:
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query."""
         with self._sentences():
-            return list(self._connection().conn.execute(sql, parameters).fetchall())
+            try:
+                return list(self._connection().conn.execute(sql, parameters).fetchall())
+            except MemoryError as error:  # a damaged length asks for it
+                raise sentence_of(MemoryError("it asks for more memory than there is"), self.path) from error
 
     def write(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement once for each row of parameters, in a transaction."""

@@ -33,6 +33,8 @@ def sentence_of(error: Exception, path: Path) -> ImgindexError:
         )
     if "not a database" in text:
         return not_ours(path)
+    if isinstance(error, UnicodeDecodeError):
+        text = "malformed: a name in it is no text"
     if "malformed" in text:
         return IndexFormatError(
             f"{path} is damaged ({text}); restore it from a backup, or give that file another name, add your folders "
