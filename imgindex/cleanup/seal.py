@@ -42,7 +42,9 @@ def check_ours(entry: Entry) -> None:
 
 def _key() -> bytes:
     """Read or made. Raises OSError."""
-    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):  # as the specification has it
+        state = os.path.expanduser("~/.local/state")
     path = Path(state, "imgindex", "key")
     with suppress(FileNotFoundError):
         return _whole(path)

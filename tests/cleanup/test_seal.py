@@ -86,6 +86,18 @@ def test_without_a_place_for_a_key_pictures_go_and_come_back(
     assert pictures.as_they_were()
 
 
+def test_a_relative_place_for_a_key_counts_for_nothing(
+    pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    pictures.group("first", "second")
+    assert pictures.apply("quarantine").done
+    assert not (tmp_path / "here").exists()
+    assert (tmp_path / "home" / ".local" / "state" / "imgindex" / "key").exists()
+
+
 def test_a_key_that_is_cut_short_is_none(pictures: Pictures, key: Path) -> None:
     pictures.group("first", "second")
     pictures.apply("quarantine")
