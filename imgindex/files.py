@@ -68,6 +68,14 @@ def stamp(status: os.stat_result) -> tuple[int, int]:
     return status.st_size, min(status.st_mtime_ns, LARGEST_ID)
 
 
+def is_unchanged(file: File, now: Found | Failure) -> bool:
+    """Whether a file is as it was recorded; a copy with the old one's time has another inode, or a newer ctime."""
+    if isinstance(now, Failure):
+        return False
+    known = (file.bytes, file.mtime_ns, file.device, file.inode, file.ctime_ns)
+    return now[1:3] == known[:2] and (not file.inode or now[4:] == known[3:])  # older versions recorded no inode
+
+
 def is_as_indexed(file: File) -> bool:
     """Whether a file is there, by its size and time the one that was indexed."""
     try:

@@ -1,7 +1,6 @@
 """Which files belong to a picture: what programs and phones write beside it, and the other half of raw and JPEG."""
 
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import PurePath
@@ -86,11 +85,3 @@ def _entries(folder: str) -> Iterator["os.DirEntry[str]"]:
             yield from entries
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return  # a folder that is away has no sidecars now; whoever moves files finds that out by itself
-
-
-def is_regular(path: str) -> bool:
-    """Whether a path is a file itself: no folder, no link, no device."""
-    try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
-    except OSError:
-        return False

@@ -15,6 +15,7 @@ def walk(paths: Iterable[str], *, skip: str, exclusions: Exclusions | None = Non
     followed; a path that is named is taken as it is.
     """
     seen: set[str] = set()
+    skip = os.path.realpath(skip)
     paths = list(paths)
     exclusions = exclusions or Exclusions()
     for path in paths:
@@ -30,7 +31,7 @@ def _below(folder: str, skip: str, exclusions: Exclusions) -> Iterator[Found | F
     waiting = [folder]
     while waiting:
         folder = waiting.pop()
-        if os.path.realpath(folder) == os.path.realpath(skip):
+        if os.path.realpath(folder) == skip:
             continue
         try:
             exclusions.at(folder)

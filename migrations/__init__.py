@@ -146,6 +146,7 @@ def m004_holding(db: Database) -> None:
         # Of a content, as JSON (`Facts`); images of older versions have none until `sync` has read them again.
         """CREATE TABLE facts (
             image INTEGER PRIMARY KEY REFERENCES images(id) ON DELETE CASCADE, facts TEXT NOT NULL)""",
+        "CREATE INDEX facts_raw ON facts(image) WHERE json_extract(facts, '$.raw')",
         # Of a proven pair, once both files were looked at; as its verdict it depends on the two contents only.
         """CREATE TABLE relations (
             a INTEGER NOT NULL REFERENCES images(id) ON DELETE CASCADE,

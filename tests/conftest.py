@@ -23,6 +23,17 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A user's state folder that has a key already, as it has from the first clean on; the real one stays as it is."""
+    folder = tmp_path_factory.mktemp("state")
+    (folder / "imgindex").mkdir()
+    (folder / "imgindex" / "key").write_bytes(bytes(32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        yield
+
+
 @pytest.fixture
 def embedder() -> FakeEmbedder:
     return FakeEmbedder()

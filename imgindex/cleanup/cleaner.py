@@ -15,7 +15,7 @@ from imgindex.cleanup.journal import Ended, Entry, Journal
 from imgindex.cleanup.opened import Opened, digest, open_regular
 from imgindex.cleanup.plan import Cleaned, How, Plan, Skipped, Step, Undone, plan
 from imgindex.cleanup.quarantine import quarantine as quarantine_in
-from imgindex.cleanup.seal import check_ours, sealed
+from imgindex.cleanup.seal import is_ours, sealed, stranger
 from imgindex.cleanup.views import SameFileError
 from imgindex.duplicates.records import Duplicates, Held
 from imgindex.errors import BusyError, NotIndexedError
@@ -77,13 +77,17 @@ class Cleanup:
         with self._journal.alone():
             self._settle_all()
             run, agreed = self._journal.next_run(), self._agreed(plan)
+            going = {one for one in plan.steps if (one.path, one.sha256, one.keep, one.keep_sha256) in agreed}
+            looked = with_sidecars(replace(plan, steps=tuple(going)))
+            beside = {one.path: {sidecar.path for sidecar in one.sidecars} for one in looked.steps}
             for number, step in enumerate(plan.steps, 1):
                 try:
-                    if (step.path, step.sha256, step.keep, step.keep_sha256) not in agreed:
+                    if step not in going:
                         raise OSError(None, "is not redundant any more, by what was decided or added since; plan again")
                     freed += self._put_away(step, plan.how, run, folder)
                     done.append(step.path)
-                    skipped += self._put_sidecars_away(step, plan.how, run, folder)
+                    if plan.how != "hardlink":  # a link takes a file's place, and its sidecars stay beside it
+                        skipped += self._put_sidecars_away(step, beside[step.path], plan.how, run, folder)
                 except OSError as error:
                     skipped.append(Skipped(step.path, files.reason(error)))
                 if progress:
@@ -111,20 +115,27 @@ class Cleanup:
                 left = self._journal.begun()
         except BusyError:
             return []
-        return [f"Cleaning {entry.path} was interrupted; repair settles whether it goes or stays." for entry in left]
+        return [_interrupted(entry) for entry in left]
 
     def undo(self) -> Undone:
-        """Bring back all of the newest run that is not brought back, never over another file. Repeatable."""
+        """Bring back all of the newest run that is not brought back, never over another file. Repeatable.
+
+        What somebody else's machine put away since is listed as failed, until it was moved back by hand.
+        """
         failed = []
         with self._journal.alone():
-            run = self._journal.latest()
+            run = next((entry.run for entry in self._journal.open() if is_ours(entry)), 0)
             restored = [entry.path for entry in self._settle_all() if entry.run == run]
-            for entry in self._journal.open_of(run):
+            for entry in self._journal.open():
+                if entry.run < run:
+                    break
                 try:
-                    check_ours(entry)
-                    moves.bring_back(entry)
+                    if is_ours(entry):
+                        moves.bring_back(entry)
+                        restored.append(entry.path)
+                    elif not moves.is_back(entry):
+                        raise OSError(None, stranger(entry))
                     self._journal.end(entry, "undone")
-                    restored.append(entry.path)
                 except OSError as error:
                     failed.append(Skipped(entry.path, files.reason(error)))
                     if isinstance(error, GoneError):
@@ -150,8 +161,7 @@ class Cleanup:
         target = moves.target(path, how, folder)
         mode = stat.S_IMODE(opened.status.st_mode)
         drives = drive_of(path), drive_of(target)
-        entry = Entry(run, path, opened.sha256, *files.stamp(opened.status), mode, kept, how, target).on(*drives)
-        return replace(entry, seal=sealed(entry))
+        return sealed(Entry(run, path, opened.sha256, *files.stamp(opened.status), mode, kept, how, target).on(*drives))
 
     def _carry_out(self, entry: Entry, opened: Opened) -> None:
         """Raises OSError with the reason why the file is still where it was."""
@@ -171,11 +181,13 @@ class Cleanup:
             if ended != "done":
                 raise OSError(None, why) from error
 
-    def _put_sidecars_away(self, step: Step, how: How, run: int, folder: str) -> list[Skipped]:
+    def _put_sidecars_away(self, step: Step, beside: set[str], how: How, run: int, folder: str) -> list[Skipped]:
         """Put what belongs to a file that went where it went; one that cannot go stays, and it is said."""
         stayed = []
         for sidecar in step.sidecars:
             try:
+                if sidecar.path not in beside:
+                    raise OSError(None, "does not belong to it now, or another file needs it, too")
                 with open_regular(sidecar.path) as file:
                     status = os.fstat(file.fileno())
                     if files.stamp(status) != (sidecar.bytes, sidecar.mtime_ns):
@@ -210,8 +222,13 @@ class Cleanup:
         """Settle what a kill left begun; returns those whose files are back where they were."""
         back = []
         for entry in self._journal.begun():
-            with suppress(OSError):  # its drive is away, or it is somebody else's; another time
-                check_ours(entry)
-                if self._settle(entry, "undone", "interrupted") == "undone":
+            with suppress(OSError):  # its drive is away; another time
+                if is_ours(entry) and self._settle(entry, "undone", "interrupted") == "undone":
                     back.append(entry)
         return back
+
+
+def _interrupted(entry: Entry) -> str:
+    if is_ours(entry):
+        return f"Cleaning {entry.path} was interrupted; repair settles whether it goes or stays."
+    return f"Cleaning {entry.path} was interrupted, but it {stranger(entry)}; nothing else is done about it."

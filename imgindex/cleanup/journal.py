@@ -53,24 +53,18 @@ class Journal:
         """A number that no run has had."""
         return int(self._database.rows("SELECT coalesce(max(run), 0) + 1 FROM ledger")[0][0])
 
-    def latest(self) -> int | None:
-        """The newest run of which something is not brought back."""
-        run = self._database.rows("SELECT max(run) FROM ledger WHERE state IN ('begun', 'done')")[0][0]
-        return None if run is None else int(run)
-
     def begun(self) -> list[Entry]:
         """What is being done, or was when its process was killed, the newest first."""
-        return self._entries("state = 'begun'", [])
+        return self._entries("state = 'begun'")
 
-    def open_of(self, run: int | None) -> list[Entry]:
-        """What of a run is not brought back, the newest first."""
-        return self._entries("run = ? AND state IN ('begun', 'done')", [run])
+    def open(self) -> list[Entry]:
+        """What is not brought back, the newest first."""
+        return self._entries("state IN ('begun', 'done')")
 
-    def _entries(self, which: str, parameters: list[int | None]) -> list[Entry]:
+    def _entries(self, which: str) -> list[Entry]:
         rows = self._database.rows(
             "SELECT run, path, sha256, bytes, mtime_ns, mode, kept, action, target, state, note, id, drive, "
-            f"target_drive, seal FROM ledger WHERE {which} ORDER BY id DESC",
-            parameters,
+            f"target_drive, seal FROM ledger WHERE {which} ORDER BY id DESC"
         )
         return [Entry(*row) for row in rows]
 

@@ -58,7 +58,7 @@ def settle(entry: Entry) -> bool:
     ours = entry.action == "quarantine" or _read(info(entry.target)).startswith(info_head(entry.path, entry.target))
     moved = ours and holds(entry.target, entry)
     if moved and holds(entry.path, entry):
-        os.unlink(entry.target)
+        _discard_second(entry)
         moved = False
     elif ours and os.path.lexists(entry.target) and not os.path.lexists(entry.path):
         moved = moved and _opens(entry.kept)
@@ -85,7 +85,7 @@ def bring_back(entry: Entry) -> None:
     _bring_home(entry, entry.target)
     if holds(entry.path, entry) and os.lstat(entry.path).st_mtime_ns == entry.mtime_ns:  # by the killed undo
         if holds(entry.target, entry):
-            os.unlink(entry.target)
+            _discard_second(entry)
     elif os.path.lexists(entry.path):
         raise OSError(None, f"another file has come there; move it away and undo again (it is kept as {entry.target})")
     elif holds(entry.target, entry):
@@ -97,6 +97,18 @@ def bring_back(entry: Entry) -> None:
         raise lost(entry)
     if entry.action == "trash":
         discard(info(entry.target))
+
+
+def is_back(entry: Entry) -> bool:
+    """Whether somebody has moved an entry's file back."""
+    return holds(entry.path, entry) and not os.path.lexists(entry.target)
+
+
+def _discard_second(entry: Entry) -> None:
+    """Of a file that is in both places, the one that is put away; one file by two names is no second one."""
+    if os.path.samestat(os.lstat(entry.path), os.lstat(entry.target)) and os.lstat(entry.path).st_nlink < 2:
+        raise OSError(None, f"is the same file as {entry.target}, so neither is touched")
+    os.unlink(entry.target)
 
 
 def _write_info(entry: Entry) -> None:

@@ -9,9 +9,15 @@ from contextlib import suppress
 from urllib.parse import quote
 
 
+def xdg(name: str, usual: str) -> str:
+    """One of a user's folders by the XDG Base Directory Specification, which leaves relative ones out of account."""
+    named = os.environ.get(name, "")
+    return named if os.path.isabs(named) else os.path.expanduser(usual)
+
+
 def trash_of(path: str) -> str:
     """The trash that a file belongs in, made if need be: the user's, or that at the top of another file system."""
-    home = os.path.join(os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share"), "Trash")
+    home = os.path.join(xdg("XDG_DATA_HOME", "~/.local/share"), "Trash")
     _make_trash(home)
     top = os.path.realpath(os.path.dirname(path))
     if os.stat(top).st_dev == os.stat(home).st_dev:

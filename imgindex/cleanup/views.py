@@ -2,8 +2,8 @@
 
 import os
 import unicodedata
-from contextlib import suppress
 
+from imgindex.cleanup.copies import discard
 from imgindex.cleanup.journal import Entry
 from imgindex.cleanup.plan import seen_twice
 from imgindex.cleanup.renames import hidden
@@ -43,8 +43,7 @@ def _probe(entry: Entry) -> str:
 
 def discard_probe(entry: Entry) -> None:
     """Remove what a kill may have left."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        os.unlink(_probe(entry))
+    discard(_probe(entry))
 
 
 def _plain(path: str) -> str:

@@ -120,7 +120,7 @@ class Pipeline:
         present = {item.path: item for item in batch if isinstance(item, files.Found)}
         tally.failed += [item for item in batch if isinstance(item, Failure)]
         for file in self._store.images.described_at(list(present)):
-            if _unchanged(file, present[file.path]):
+            if files.is_unchanged(file, present[file.path]):
                 del present[file.path]
                 tally.unchanged += 1
         for failure in self._store.images.failures_at(list(present), self._decoder):
@@ -204,12 +204,6 @@ def _is_no_picture(path: str) -> bool:
         return not formats.kind(files.head(path, formats.HEAD))
     except OSError:  # told by who reads it
         return False
-
-
-def _unchanged(file: File, found: files.Found) -> bool:
-    """Whether a file is as it was recorded; a copy with the old one's time has another inode, or a newer ctime."""
-    known = (file.bytes, file.mtime_ns, file.device, file.inode, file.ctime_ns)
-    return found[1:3] == known[:2] and (not file.inode or found[4:] == known[3:])
 
 
 def _new(loaded: list[_Loaded]) -> dict[Image, Decoded]:

@@ -1,7 +1,5 @@
 """What "find images like this" may name: an indexed image, a file, or an embedding."""
 
-from dataclasses import astuple
-
 import numpy as np
 
 from imgindex import files
@@ -11,7 +9,6 @@ from imgindex.ingest.index_model import IndexModel
 from imgindex.ingest.upload_folder import UploadFolder
 from imgindex.storage.storage import Storage
 from imgindex.types import AnyPath, Floats
-from imgindex.walking import walk
 
 
 class QueryReader:
@@ -38,8 +35,8 @@ class QueryReader:
         else:
             (path,) = files.absolute([query])
             self._folder.refuse_own(path)
-            now = list(walk([path], skip=""))
-            same = [file for file in self._store.images.files_at([path]) if (path, *astuple(file)[2:]) in now]
+            now = files.look(path)
+            same = [file for file in self._store.images.files_at([path]) if files.is_unchanged(file, now)]
             image = same[0].image if same else None
         return image, path, self._vector(path) if image is None else self._store.embeddings.of([image])[1]
 

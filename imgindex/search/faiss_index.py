@@ -196,29 +196,31 @@ class FaissIndex:
         return index
 
 
-_HEADER = 37  # bytes of every index in FAISS's format (its index_write.cpp): the type's four letters first
+_HEADER = 37  # bytes of an index of inner products in FAISS's format (its index_write.cpp), which end in the metric, 0
 
 
 def _is_plain(data: npt.NDArray[np.uint8]) -> bool:
     """Whether data is an exact index, or an inverted file whose lists are in it, as far as `to_bytes` writes these."""
 
-    def letters(at: int) -> bytes:
-        return data[at : at + 4].tobytes()
+    def begins(at: int, kind: bytes) -> bool:
+        """Whether a header of this type begins there; that of another metric is longer."""
+        header = data[at : at + _HEADER]
+        return len(header) == _HEADER and header[:4].tobytes() == kind and not header[-4:].any()
 
     def behind(at: int, size: int) -> int:
         """Where an array ends that begins with its length, in items of so many bytes."""
         return at + 8 + size * int.from_bytes(data[at : at + 8].tobytes(), "little")
 
-    if letters(0) == b"IxM2":
-        return letters(_HEADER) == b"IxFI"
+    if begins(0, b"IxM2"):
+        return begins(_HEADER, b"IxFI")
     centroids = _HEADER + 16  # the numbers of lists, and of those that are looked at
-    if letters(0) != b"IwSq" or letters(centroids) != b"IxFI":
+    if not (begins(0, b"IwSq") and begins(centroids, b"IxFI")):
         return False
     mapped = behind(centroids + _HEADER, 4)
     if data[mapped : mapped + 9].any():  # a map from ids to places, which is never made
         return False
     lists = behind(mapped + 9 + 28, 4) + 9  # the quantizer's numbers; then a size and a flag
-    return letters(lists) == b"ilar"
+    return data[lists : lists + 4].tobytes() == b"ilar"
 
 
 def _floor_of(wanted: Ids, ids: Ids, floors: Floats) -> Floats:

@@ -132,8 +132,8 @@ class Images:
     def raw_files(self) -> list[ImageFile]:
         """All files with raw sensor data."""
         sql = """SELECT path, image, width, height, files.bytes, mtime_ns, sha256, device, inode FROM facts
-            JOIN images ON id = facts.image JOIN files USING (image) WHERE json_extract(facts, '$.raw') ORDER BY path"""
-        return [ImageFile(*row) for row in self._rows(sql)]
+            CROSS JOIN files USING (image) JOIN images ON id = image WHERE json_extract(facts, '$.raw')"""
+        return [ImageFile(*row) for row in sorted(self._rows(sql))]
 
     def contents(self) -> list[tuple[str, bytes]]:
         """All recorded paths, each with the SHA-256 of what was indexed there."""

@@ -11,19 +11,9 @@ import pytest
 from tests.cleanup.pictures import Pictures
 
 
-@pytest.fixture(scope="session")
-def keyed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's state folder that has a key already, as it has from the first clean on."""
-    folder = tmp_path_factory.mktemp("state")
-    (folder / "imgindex").mkdir()
-    (folder / "imgindex" / "key").write_bytes(bytes(32))
-    return folder
-
-
 @pytest.fixture(autouse=True)
-def trash(tmp_path: Path, keyed: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def trash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(keyed))
     return tmp_path / "data" / "Trash"
 
 

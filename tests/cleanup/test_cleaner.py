@@ -587,6 +587,7 @@ def work(job: str, folder: str, data: str, lines: int = 0, user: int = 0) -> int
     """Apply or undo; with `lines`, kill -9 oneself before the nth line of the code under test."""
     os.environ["XDG_DATA_HOME"] = data if not user else f"{folder}/data"
     if user:
+        os.environ["XDG_STATE_HOME"] = f"{folder}/state"
         os.setgid(user)
         os.setuid(user)
     left, files = lines, {room.__file__ for room in (clean, ledger, moves, links, copies, renames, views)}

@@ -127,22 +127,38 @@ def test_other_types_are_not_read(tmp_path, kind):
         forged(tmp_path / "vectors.faiss", faiss.serialize_index(index).tobytes()).load()
 
 
+def test_a_longer_header_hides_no_other_type(tmp_path):
+    """That of another metric has 4 bytes more, in which the letters of a type may stand."""
+    inner = on_disk(tmp_path)
+    header = bytearray(faiss.serialize_index(faiss.IndexIDMap2(faiss.IndexFlatIP(8))).tobytes()[:37])
+    header[33:37] = (2).to_bytes(4, "little")
+    (tmp_path / "victim").write_bytes(b"precious")
+    with pytest.raises(DamagedIndexError, match="a type that imgindex does not write"):
+        forged(tmp_path / "vectors.faiss", bytes(header) + b"IxFI" + inner + bytes(8)).load()
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+
+
 @pytest.mark.parametrize("exact_up_to", [10, 1000])
-def test_whatever_is_cut_off_or_overwritten_is_damage(tmp_path, exact_up_to):
-    index, dice = FaissIndex(Sizing(exact_up_to=exact_up_to)), random.Random(5)
+def test_whatever_is_cut_off_or_overwritten_is_damage_or_numbers(tmp_path, exact_up_to):
+    index, dice, loaded = FaissIndex(Sizing(exact_up_to=exact_up_to)), random.Random(5), 0
     index.upsert(np.arange(400), unit(400, 8))
     body = bytes(index.to_bytes())
     assert forged(tmp_path / "vectors.faiss", body).load() is not None
-    for _ in range(200):
+    for number in range(200):
         spoiled = bytearray(body)
-        at = dice.randrange(120)
-        spoiled[at : at + dice.choice((1, 4, 8))] = dice.randbytes(1)
+        at, size = dice.randrange(len(body) if number % 2 else 120), dice.choice((1, 4, 8))
+        spoiled[at : at + size] = dice.randbytes(size)
         del spoiled[dice.choice((len(body), dice.randrange(len(body)))) :]
         try:
             found = forged(tmp_path / "vectors.faiss", bytes(spoiled)).load()
         except DamagedIndexError:
             continue
-        assert found is not None  # what was overwritten are numbers
+        loaded += 1
+        assert found is not None
+        if found[0].dimension == 8:  # another one is refused by who opens it
+            assert len(found[0].ids()) == sum(len(ids) for ids, _ in found[0].scan())
+            assert found[0].search(unit(2, 8), 3)[0].shape == (2, 3)
+    assert 0 < loaded < 200
 
 
 @pytest.mark.parametrize("note", [b"", b"{", b"[" * 9999, b"\xff"])
