@@ -220,10 +220,9 @@ def containment_text(containment: Containment) -> str:
     if len(lacking) == len(containment.files):
         verdict = f"None of its {files(len(containment.files))} is held by your collection; keep it, or add it first."
     elif lacking:
-        verdict = (
-            f"All but these {len(lacking)} of its {files(len(containment.files))} are in your collection; "
-            "keep these, or add them first."
-        )
+        one = len(lacking) == 1
+        these, way_out = ("this one", "keep it, or add it") if one else (f"these {len(lacking)}", "keep or add these")
+        verdict = f"All but {these} of its {files(len(containment.files))} are in your collection; {way_out} first."
     return "\n".join([*_listed("Not in your collection:", lines), verdict])
 
 
