@@ -1,6 +1,7 @@
 """Frozen dataclasses that cross rooms."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -112,6 +113,22 @@ class ImageFile:
     sha256: Sha256
     device: int = 0  # 0: not known
     inode: int = 0
+
+
+class Placed(Protocol):
+    """What lies somewhere."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def device(self) -> int: ...
+    @property
+    def inode(self) -> int: ...
+
+
+def same_file(file: Placed) -> tuple[int, int] | str:
+    """What two paths of one file have in common."""
+    return (file.device, file.inode) if file.inode else file.path
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,11 @@ def sidecars(path: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def stem_of(path: str) -> str:
+    """What the files of one shot have in common: a path without its ending, in any case of letters."""
+    return os.path.splitext(path)[0].lower()
+
+
 def is_sidecar(path: str) -> bool:
     """Whether a name is one that belongs to a picture of the same name."""
     return os.path.splitext(path)[1].lower() in _BESIDE

@@ -4,14 +4,36 @@ import os
 from dataclasses import replace
 
 from imgindex import files
-from imgindex.cleanup.plan import Plan, Sidecar, Step
+from imgindex.cleanup.plan import Plan, Sidecar, Skipped, Step
 from imgindex.sidecars import is_sidecar, sidecars
 
 
 def with_sidecars(plan: Plan) -> Plan:
-    """The plan, with what belongs to each file that goes."""
+    """The plan, with what belongs to each file that goes; a file stays whose keeper does not have all of that, too."""
     going = {step.path for step in plan.steps}
-    return replace(plan, steps=tuple(replace(step, sidecars=_of(step, going)) for step in plan.steps))
+    steps, skipped = [], []
+    for step in plan.steps:
+        own = _of(step, going)
+        lacking = _lacking(own, step.keep)
+        if lacking is None:
+            steps.append(replace(step, sidecars=own))
+        else:
+            skipped.append(Skipped(step.path, f"has {lacking}, and {step.keep} has nothing of the same content"))
+    return replace(plan, steps=tuple(steps), skipped=(*plan.skipped, *skipped))
+
+
+def _lacking(own: tuple[Sidecar, ...], keep: str) -> str | None:
+    """A sidecar that what stays has no like of: edits, a rating, the film of a live photo would go with it."""
+    theirs = {_content(path) for path in sidecars(keep)} if own else set()
+    return next((one.path for one in own if (content := _content(one.path)) is None or content not in theirs), None)
+
+
+def _content(path: str) -> bytes | None:
+    """The SHA-256 of a sidecar; None for what cannot be read."""
+    try:
+        return files.sha256_of(path)
+    except OSError:
+        return None
 
 
 def _of(step: Step, going: set[str]) -> tuple[Sidecar, ...]:

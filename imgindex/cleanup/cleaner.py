@@ -20,6 +20,7 @@ from imgindex.cleanup.views import SameFileError
 from imgindex.duplicates.records import Duplicates, Held
 from imgindex.errors import BusyError, NotIndexedError
 from imgindex.records import File
+from imgindex.retention.policies import lies_in
 from imgindex.storage.storage import Storage
 from imgindex.types import AnyPath, Progress
 
@@ -54,17 +55,16 @@ class Cleanup:
         Of all files that one which stays holds, or of those that are held by the same bytes (`only` "exact") or pixels
         ("same"), in one group, under one folder. Raises NotIndexedError for a group that there is not.
         """
-        groups = self._find(keep).groups
-        if group is not None:
-            groups = tuple(one for one in groups if one.id == group)
-            if not groups:
-                raise NotIndexedError(f"There is no group {group} now.")
+        every = self._find(keep).groups
+        groups = every if group is None else tuple(one for one in every if one.id == group)
+        if group is not None and not groups:
+            raise NotIndexedError(f"There is no group {group} now.")
         made = plan(groups, how, keep=keep, only=only).without(self._journal.views())
         if under is not None:
-            top = os.path.join(os.path.abspath(os.path.expanduser(under)), "")
-            steps = tuple(step for step in made.steps if step.path.startswith(top))
-            made = replace(made, steps=steps, skipped=tuple(one for one in made.skipped if one.path.startswith(top)))
-        return made if how == "hardlink" else with_sidecars(made)
+            top = (os.path.abspath(os.path.expanduser(under)),)
+            steps = tuple(step for step in made.steps if lies_in(step.path, top))
+            made = replace(made, steps=steps, skipped=tuple(one for one in made.skipped if lies_in(one.path, top)))
+        return made if how == "hardlink" else with_sidecars(made.whole(every))
 
     def apply(self, plan: Plan, *, quarantine: AnyPath | None = None, progress: Progress | None = None) -> Cleaned:
         """Put away each file that is as it was indexed, if its keeper is there, unchanged, and another file.

@@ -76,6 +76,20 @@ class Plan:
         steps = tuple(step for step in self.steps if step not in same)
         return replace(self, steps=steps, skipped=(*self.skipped, *(Skipped(s.path, seen_twice(s.keep)) for s in same)))
 
+    def whole(self, groups: Iterable[Group]) -> "Plan":
+        """This plan, in which no file goes without another one of its shot that could go, too."""
+        units = {file.path: file.unit for group in groups for file in group.redundant if file.unit is not None}
+        going = {step.path for step in self.steps}
+        torn = {unit: path for path, unit in units.items() if path not in going}
+        steps, skipped = [], []
+        for step in self.steps:
+            mate = torn.get(units.get(step.path, ""))
+            if mate is None:
+                steps.append(step)
+            else:
+                skipped.append(Skipped(step.path, f"belongs to {mate}, which is not in this plan"))
+        return replace(self, steps=tuple(steps), skipped=(*self.skipped, *skipped))
+
     def to_json(self) -> str:
         """ASCII, whatever the names are."""
         steps = [

@@ -7,7 +7,7 @@ from typing import Any
 from imgindex.duplicates.decisions import Decisions
 from imgindex.duplicates.looks import Looks
 from imgindex.duplicates.policy_store import PolicyStore
-from imgindex.duplicates.records import Duplicates, Pair
+from imgindex.duplicates.records import Duplicates, Pair, once
 from imgindex.duplicates.store import MatchStore
 from imgindex.duplicates.verdicts import Verdicts
 from imgindex.errors import not_indexed
@@ -51,13 +51,13 @@ class DuplicateFinder:
         """
         order_of(keep)
         self.prove()
+        policies = self.policies.get()
+        groups, related = self._verdicts.groups(replace(policies, keep=tuple(keep) or policies.keep))
+        gone = [file for group in groups for file in once(group.redundant)]
+        freed = sum(file.bytes for file in gone)
         with self._store.transaction():
-            policies = self.policies.get()
-            groups, related = self._verdicts.groups(replace(policies, keep=tuple(keep) or policies.keep))
             counts = self._store.images.counts()
             calibration = self._calibration(counts.images)
-        gone = [file for group in groups for file in group.redundant]
-        freed = sum({(file.device, file.inode) if file.inode else file.path: file.bytes for file in gone}.values())
         return Duplicates(tuple(groups), tuple(related), counts.images, counts.files, len(gone), freed, calibration)
 
     def of(self, image: int) -> list[Pair]:

@@ -1,11 +1,12 @@
 """Proven pairs, groups of files, and what they amount to."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from imgindex.comparison.second_look import Box
 from imgindex.facts import Facts
-from imgindex.records import ImageFile, Sha256
+from imgindex.records import ImageFile, Sha256, same_file
 
 Held = Literal["exact", "same", "version"]
 
@@ -35,6 +36,8 @@ class GroupFile(ImageFile):
     holder_sha256: Sha256 | None = None
     held: Held | None = None  # by the same bytes, the same pixels, or more than that
     facts: Facts | None = None  # None: it was not looked at closely yet
+    chosen: bool = False  # a person said that it stays
+    unit: str | None = None  # a name for the shot whose raw and developed files stay or go together
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,11 @@ class Related:
     where: tuple[Box, ...]  # where they differ, in a
 
 
+def once(files: Iterable[GroupFile]) -> list[GroupFile]:
+    """These files, each by one of its paths."""
+    return list({same_file(file): file for file in files}.values())
+
+
 class Redundancy:
     """What counts files, and those of them that are redundant."""
 
@@ -92,6 +100,6 @@ class Duplicates(Redundancy):
     related: tuple[Related, ...]  # counted nowhere
     images: int
     files: int  # all that the index holds
-    redundant: int  # those that a file which stays holds
-    bytes: int  # that would be free without them; a file of several hard links frees none
+    redundant: int  # those that a file which stays holds; several paths of one count once
+    bytes: int  # that would be free without them
     calibration: str  # a sentence: when and how well `calibrate` measured this index, or that it should

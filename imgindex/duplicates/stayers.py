@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from imgindex.duplicates.grouping import Component
 from imgindex.duplicates.records import Group, GroupFile, Held
@@ -13,7 +14,7 @@ from imgindex.retention.originals import order_of
 from imgindex.retention.policies import Policies
 from imgindex.retention.relations import Relation
 from imgindex.retention.units import File
-from imgindex.sidecars import one_shot
+from imgindex.sidecars import one_shot, stem_of
 
 
 class Stayers:
@@ -23,19 +24,24 @@ class Stayers:
         self,
         facts: Mapping[int, Facts],
         relations: Mapping[tuple[int, int], Relation],
-        raws: Collection[ImageFile],
+        shots: Collection[ImageFile],
         policies: Policies,
         *,
         kept: Collection[str],
         uploads: str,
     ) -> None:
-        """`raws`: files with raw data, whichever group they are in. `uploads`: a folder of which nothing goes."""
+        """`shots`: raw files, and those developed out of them, whichever group they are in.
+
+        `uploads`: a folder of which nothing goes.
+        """
         self._facts = facts
         self._relations = relations
         self._near: dict[int, list[Relation]] = {}
         for relation in relations.values():
             self._near.setdefault(relation.a, []).append(relation)
-        self._raws = {_stem(file.path): file for file in raws}
+        self._shots: dict[str, list[ImageFile]] = {}
+        for file in () if policies.separate_raw else shots:
+            self._shots.setdefault(stem_of(file.path), []).append(file)
         self._policies = policies
         self._order = order_of(policies.keep)
         self._kept = kept
@@ -44,25 +50,25 @@ class Stayers:
 
     def group(self, number: int, component: Component, files: Sequence[ImageFile]) -> Group:
         """The files of a component, with what becomes of each."""
-        images = component.images
+        own = {file.path for file in files}
+        known = {file.path: file for file in self._with_mates(files)}
+        members = [self._member(file) for file in known.values()]
+        images = {member.image for member in members}
         relations = [
             relation for image in sorted(images) for relation in self._near.get(image, ()) if relation.b in images
         ]
-        own = {file.path: file for file in files}
-        members = [self._member(file) for file in self._with_raws(files)]
-        facts = {file.image: self._facts[file.image] for file in members if file.image in self._facts}
+        facts = {image: self._facts[image] for image in images if image in self._facts}
         decisions = decide(members, facts, relations, order=self._order, separate_raw=self._policies.separate_raw)
-        ordered = tuple(self._decided(own[one.file.path], one, files) for one in decisions if one.file.path in own)
-        exact = len(images) == 1
+        ordered = tuple(self._decided(known, one) for one in decisions if one.file.path in own)
+        exact = len(component.images) == 1
         return Group(number, "exact" if exact else "near", ordered, component.weakest, component.loose)
 
-    def _with_raws(self, files: Sequence[ImageFile]) -> list[ImageFile]:
-        """These files, and the raw files that they were developed from, as both stay or go together."""
-        if self._policies.separate_raw:
-            return list(files)
-        paths = {file.path for file in files}
-        wanted = {raw.path: raw for file in files if (raw := self._raws.get(_stem(file.path)))}
-        return [*files, *(wanted[path] for path in sorted(wanted.keys() - paths))]
+    def _with_mates(self, files: Sequence[ImageFile]) -> list[ImageFile]:
+        """These files, and the others of their shots, whichever group these are in: they stay or go together."""
+        own = {file.path for file in files}
+        mates = (mate for file in files for mate in self._shots.get(stem_of(file.path), ()))
+        others = {mate.path: mate for mate in mates if mate.path not in own}
+        return [*files, *(others[path] for path in sorted(others))]
 
     def _member(self, file: ImageFile) -> File:
         upload = file.path.startswith(self._uploads)
@@ -76,28 +82,28 @@ class Stayers:
         )  # fmt: skip
 
     def _unit(self, file: ImageFile) -> str | None:
-        """A name for the shot that a raw file and its developed one are of."""
-        raw = self._raws.get(_stem(file.path))
-        if raw is None:
-            return None
-        own, theirs = self._facts.get(file.image), self._facts.get(raw.image)
-        times = (facts.captured if facts else None for facts in (own, theirs))
-        return raw.path if one_shot(*times) else None
+        """A name for the shot that a raw file and its developed ones are of."""
+        stem = stem_of(file.path)
+        raws = [mate for mate in self._shots.get(stem, ()) if self._is_raw(mate)]
+        own = self._facts.get(file.image)
+        times = [facts.captured if (facts := self._facts.get(raw.image)) else None for raw in raws]
+        return stem if any(one_shot(own.captured if own else None, time) for time in times) else None
 
-    def _decided(self, file: ImageFile, decision: Decision, files: Sequence[ImageFile]) -> GroupFile:
-        facts, by = self._facts.get(file.image), decision.held_by
-        if by is None:
-            return GroupFile(**vars(file), stays=decision.stays, why=decision.why, facts=facts)
+    def _is_raw(self, file: ImageFile) -> bool:
+        facts = self._facts.get(file.image)
+        return facts is not None and facts.raw
+
+    def _decided(self, known: Mapping[str, ImageFile], decision: Decision) -> GroupFile:
+        file = known[decision.file.path]
+        own = GroupFile(
+            **vars(file), stays=decision.stays, why=decision.why, chosen=decision.file.kept,
+            facts=self._facts.get(file.image), unit=decision.file.unit,
+        )  # fmt: skip
+        by = decision.held_by
+        if by is None or decision.holder is None:
+            return own
         pair = min(by, file.image), max(by, file.image)
         seen = self._relations.get(pair)
         held: Held = "exact" if by == file.image else "same" if seen and seen.kind == "same" else "version"
-        holder = next(one for one in files if one.path == decision.holder)
-        return GroupFile(
-            **vars(file), stays=False, why=decision.why, held_by=by, holder=holder.path,
-            holder_sha256=holder.sha256, held=held, facts=facts,
-        )  # fmt: skip
-
-
-def _stem(path: str) -> str:
-    """What the files of one shot have in common."""
-    return os.path.splitext(path)[0].lower()
+        holder = known[decision.holder]
+        return replace(own, held_by=by, holder=holder.path, holder_sha256=holder.sha256, held=held)

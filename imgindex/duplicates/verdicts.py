@@ -113,8 +113,9 @@ class Verdicts:
             members = {image: number for number, component in named for image in component.images}
             if members != before:
                 matches.put_members(members)
+            shots = self._store.images.shots()
             stayers = Stayers(
-                self._store.images.facts(members), relations, self._store.images.raw_files(), policies,
+                self._store.images.facts(members.keys() | {file.image for file in shots}), relations, shots, policies,
                 kept=matches.keepers(), uploads=self._uploads,
             )  # fmt: skip
             shared = links(found, relations, members)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from imgindex.clustering.store import Runs
-from imgindex.duplicates.records import Duplicates
+from imgindex.duplicates.records import Duplicates, once
 from imgindex.reports.records import FolderShare, PastReport, Report, Since, ThemeShare
 from imgindex.reports.store import ReportStore
 from imgindex.storage.database import Database, now
@@ -35,7 +35,7 @@ class Reports:
 
     def _report(self, keep: Callable[[int, int, int, dict[int, int]], str]) -> Report:
         duplicates = self._find()
-        redundant = Counter(os.path.dirname(file.path) for group in duplicates.groups for file in group.redundant)
+        redundant = Counter(os.path.dirname(file.path) for group in duplicates.groups for file in once(group.redundant))
         shares = [FolderShare(path, held, redundant[path]) for path, held in self._kept.folders().items()]
         sizes = {group.id: len(group.files) for group in duplicates.groups}
         with self._database.transaction():
@@ -58,7 +58,7 @@ class Reports:
     def _theme_shares(self, duplicates: Duplicates) -> tuple[ThemeShare, ...]:
         placed, files, names = self._runs.placed(), self._runs.files(), self._runs.names()
         images = Counter(placed.values())
-        redundant = Counter(placed.get(file.image) for group in duplicates.groups for file in group.redundant)
+        redundant = Counter(placed.get(file.image) for group in duplicates.groups for file in once(group.redundant))
         return tuple(
             ThemeShare(theme, names.get(theme), count, count / len(placed), files.get(theme, 0), redundant[theme])
             for theme, count in sorted(images.items(), key=lambda item: (-item[1], item[0]))

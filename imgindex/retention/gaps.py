@@ -32,6 +32,7 @@ GOOD = 85  # JPEG quality from which compression takes nothing that is seen
 WORSE = 5  # below that: by so much less quality a file may hold another
 SCALED = -0.25  # log2 a side: with so much more detail, its own compression no longer matters
 STEPS = 3  # of a chain
+CHAINED = 64  # images of a group, up to which chains are followed; of more only pairs that were seen count
 LOSSLESS = frozenset({"png", "bmp", "tiff", "webp", "ppm", "pgm", "pbm", "pnm"})
 
 
@@ -50,7 +51,6 @@ class Tie:
     hidden: float = 0.0  # of y, that lies under a border of x
     stretched: bool = False  # one out of the other: their detail is the same, whatever measures of it say
     unclear: bool = False  # one may be stretched out of the other; they were looked at too small to be told
-    steps: int = 1
 
     def then(self, other: "Tie") -> "Tie":
         """This step and another one."""
@@ -64,10 +64,8 @@ class Tie:
             self.noisier + other.noisier,
             self.mirrored != other.mirrored,
             self.denser + other.denser,
-            max(self.hidden, other.hidden),
-            self.stretched or other.stretched,
-            self.unclear or other.unclear,
-            self.steps + other.steps,
+            self.hidden + other.hidden,
+            unclear=self.unclear or other.unclear,
         )
 
 
@@ -227,12 +225,13 @@ class Holds:
 
     def _chains(self, x: int) -> dict[int, Tie]:
         found = dict(self._direct[x])
-        last = dict(found)
+        # Detail that was stretched is told by its flag, and no measure of it adds up along a chain.
+        last = {y: how for y, how in found.items() if not how.stretched} if len(self._ties) <= CHAINED else {}
         for _ in range(STEPS - 1):
             reached: dict[int, Tie] = {}
             for y, how in last.items():
                 for z, step in self._direct[y].items():
-                    if z == x or z in self._ties[x] or z in found:
+                    if z == x or z in self._ties[x] or z in found or step.stretched:
                         continue
                     longer = how.then(step)
                     if not self._gaps(x, z, longer) and (z not in reached or _worst(longer) < _worst(reached[z])):

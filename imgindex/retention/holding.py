@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from imgindex.facts import Facts
+from imgindex.records import same_file
 from imgindex.retention.gaps import Holds
 from imgindex.retention.kernel import kernel
 from imgindex.retention.originals import ORDER, Originals
 from imgindex.retention.reasons import CONTRADICTION, Reasons
 from imgindex.retention.relations import Relation
-from imgindex.retention.units import File, same_file, units
+from imgindex.retention.units import File, units
 
 Unit = tuple[File, ...]
 
@@ -153,12 +154,13 @@ class _Group:
     def _assign(self, staying: list[int]) -> dict[File, File]:
         """What goes -> what holds it."""
         found = {}
-        for at, unit in enumerate(self._units):
-            by = next((by for by in staying if by in self._able(at)), None)
-            for file in unit if by is not None else ():
-                holder = self._holder(file, by) if by is not None else None
-                if holder:
-                    found[file] = holder
+        for at in set(range(len(self._units))) - self._stay:
+            able = self._able(at)
+            by = next(by for by in staying if by in able)
+            for file in self._units[at]:
+                holder = self._holder(file, by)
+                assert holder is not None  # one that is able holds all files of the unit
+                found[file] = holder
         return found
 
     def _why(self, file: File, at: int, leader: File, beside: File | None, held: list[File]) -> str:

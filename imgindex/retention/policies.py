@@ -19,14 +19,15 @@ class Policies:
 
     def protects(self, path: str) -> bool:
         """Whether a file lies in a folder of which nothing goes, by any of the names that its folder has."""
-        return _below(path, self.protect)
+        return lies_in(path, self.protect)
 
     def prefers(self, path: str) -> bool:
         """Whether a file lies in a preferred folder."""
-        return _below(path, self.prefer)
+        return lies_in(path, self.prefer)
 
 
-def _below(path: str, folders: Iterable[str]) -> bool:
+def lies_in(path: str, folders: Iterable[str]) -> bool:
+    """Whether a path, or what it leads to, is one of these folders or lies below it, by any of its names."""
     names = {path, os.path.realpath(path)} if folders else set()
     roots = {name for folder in folders for name in (folder, os.path.realpath(folder))}
     return any(name == root or name.startswith(os.path.join(root, "")) for name in names for root in roots)

@@ -1,6 +1,7 @@
 """Why a file stays, and what holds one that does not, in a sentence each."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from imgindex.facts import Facts
@@ -21,9 +22,9 @@ class Reasons:
     def __init__(self, files: Sequence[File], facts: Mapping[int, Facts], holds: Holds) -> None:
         self._facts, self._holds = facts, holds
         self._images = sorted({file.image for file in files})
-        names = [os.path.basename(file.path) for file in files]
+        names = Counter(os.path.basename(file.path) for file in files)
         self._names = {
-            file.path: name if names.count(name) == 1 else file.path for file, name in zip(files, names, strict=True)
+            file.path: name if names[name := os.path.basename(file.path)] == 1 else file.path for file in files
         }
 
     def goes(self, file: File, holder: File) -> str:

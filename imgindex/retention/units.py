@@ -1,7 +1,9 @@
 """Files that stay or go as one: the paths of one file, and the raw, the JPEG and the sidecars of one shot."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from imgindex.records import same_file
 
 
 @dataclass(frozen=True)
@@ -21,16 +23,6 @@ class File:
     kept: bool = False  # a person said that it stays
     volatile: bool = False  # lies where a restart of the machine loses it
     unit: str | None = None  # of the shot that it belongs to
-
-
-def same_file(file: File) -> tuple[int, int] | str:
-    """What two paths of one file have in common."""
-    return (file.device, file.inode) if file.inode else file.path
-
-
-def distinct(files: Iterable[File]) -> int:
-    """How many files there are, several paths of one counted once."""
-    return len({same_file(file) for file in files})
 
 
 def units(files: Sequence[File], *, separate_raw: bool) -> list[tuple[File, ...]]:

@@ -129,11 +129,18 @@ class Images:
             JOIN images ON id = image WHERE image IN (SELECT value FROM json_each(?)) GROUP BY image"""
         return [ImageFile(*row) for row in self._rows(sql, [json.dumps(list(images))])]
 
-    def raw_files(self) -> list[ImageFile]:
-        """All files with raw sensor data."""
-        sql = """SELECT path, image, width, height, files.bytes, mtime_ns, sha256, device, inode FROM facts
-            CROSS JOIN files USING (image) JOIN images ON id = image WHERE json_extract(facts, '$.raw')"""
-        return [ImageFile(*row) for row in sorted(self._rows(sql))]
+    def shots(self) -> list[ImageFile]:
+        """All files with raw sensor data, and those beside them that are named so but for the ending."""
+        files = """SELECT path, image, width, height, files.bytes, mtime_ns, sha256, device, inode FROM {}
+            JOIN images ON id = image"""
+        raw = files.format("facts CROSS JOIN files USING (image)") + " WHERE json_extract(facts, '$.raw')"
+        raws = [ImageFile(*row) for row in self._rows(raw)]
+        beside = files.format("files") + " WHERE path >= CAST(? AS TEXT) AND path < CAST(? AS TEXT)"
+        found = {file.path: file for file in raws}
+        for stem in {os.path.splitext(file.path)[0] for file in raws}:
+            for row in self._rows(beside, [os.fsencode(f"{stem}."), os.fsencode(f"{stem}/")]):  # a dot, then a slash
+                found[row[0]] = ImageFile(*row)
+        return [found[path] for path in sorted(found)]
 
     def contents(self) -> list[tuple[str, bytes]]:
         """All recorded paths, each with the SHA-256 of what was indexed there."""

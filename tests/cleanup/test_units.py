@@ -35,16 +35,30 @@ def planned(index: ImageIndex) -> list[str]:
 
 
 def test_a_smaller_copy_goes_with_its_sidecars_and_all_come_back(photos, tmp_path):
-    for name in ("b.xmp", "b.jpg.xmp", "b.aae"):
-        (photos / name).write_text(name)
+    for name in ("b.xmp", "b.jpg.xmp", "b.aae", "a.xmp", "a.aae"):
+        (photos / name).write_text(name[-3:])
     before = {path.name: path.read_bytes() for path in photos.iterdir()}
     with ImageIndex(tmp_path / "index", embedder=MirrorEmbedder()) as index:
         index.add([photos])
         done = index.cleanup.apply(index.cleanup.plan())
         assert [Path(path).name for path in done.done] == ["b.jpg"]
-        assert sorted(path.name for path in photos.iterdir()) == ["a.jpg"]
+        assert sorted(path.name for path in photos.iterdir()) == ["a.aae", "a.jpg", "a.xmp"]
         assert len(index.cleanup.undo().restored) == 4
     assert {path.name: path.read_bytes() for path in photos.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["b.xmp", "b.jpg.xmp", "b.aae", "b.mov"])
+def test_a_copy_stays_for_what_only_its_sidecar_tells(photos, tmp_path, name):
+    (photos / name).write_text("five stars")
+    (photos / f"a{name[1:]}").write_text("one star")
+    with ImageIndex(tmp_path / "index", embedder=MirrorEmbedder()) as index:
+        index.add([photos])
+        made = index.cleanup.plan()
+        assert made.steps == ()
+        assert f"has {photos / name}" in made.skipped[0].reason
+        assert index.cleanup.apply(made).done == ()
+        (photos / f"a{name[1:]}").write_text("five stars")
+        assert planned(index) == ["b.jpg"]
 
 
 def test_sidecars_that_are_folders_or_links_stay_where_they_are(photos, tmp_path):
