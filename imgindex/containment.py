@@ -17,6 +17,7 @@ from imgindex.duplicates.looks import Looks
 from imgindex.duplicates.verdicts import Verdicts
 from imgindex.errors import UnreadablePictureError
 from imgindex.ingest.index_model import IndexModel
+from imgindex.ingest.pipeline import is_no_picture
 from imgindex.ingest.records import Incoming
 from imgindex.ingest.upload_folder import UploadFolder
 from imgindex.places import Lasting
@@ -24,7 +25,7 @@ from imgindex.records import Failure, ImageFile
 from imgindex.retention.gaps import Holds
 from imgindex.storage.storage import Storage
 from imgindex.types import AnyPath, Floats, Progress
-from imgindex.walking import walk
+from imgindex.walking import everything
 
 BATCH = 32  # pictures for the model at a time
 NEW = 0  # stands for a picture that is not indexed, among the ids of images
@@ -46,7 +47,7 @@ class Contained:
 class Containment:
     """What became of a folder's files."""
 
-    files: tuple[Contained, ...]  # pictures, and what could not be read as one
+    files: tuple[Contained, ...]  # all that is in it, pictures or not
 
     @property
     def safe(self) -> bool:
@@ -69,10 +70,11 @@ class Contents:
     def of_folder(self, folder: AnyPath, *, progress: Progress | None = None) -> Containment:
         """Look for each file at or below a path; what holds it must lie elsewhere, and be there as it was indexed.
 
+        Hidden files and what `add` leaves out count, too; so do links and what is no picture, which nothing holds.
         `progress` is called with the files done and all there are. Raises UsageError for a path that does not exist.
         """
         (top,) = files.absolute([folder])
-        found = list(walk([top], skip=str(self._folder.folder.parent)))
+        found = list(everything(top, own=str(self._folder.folder.parent)))
         answers: list[Contained] = []
         for start in range(0, len(found), BATCH):
             answers += self._look([(one.path, _content(one)) for one in found[start : start + BATCH]], top)
@@ -165,6 +167,8 @@ def _content(found: files.Found | Failure) -> files.Content | str:
     """What a file holds, or why that cannot be told."""
     if isinstance(found, Failure):
         return found.reason
+    if is_no_picture(found.path):
+        return "is no picture"
     try:
         return files.read(found.path, LARGEST_FILE)
     except OSError as error:
