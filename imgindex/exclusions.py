@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from imgindex.errors import UsageError
+from imgindex.files import is_in
 from imgindex.places import is_of_a_program
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Exclusions:
     def _above(self, folder: str) -> list[str]:
         """The remembered folders that a folder is in, the deepest first; up to one that was named against its rules."""
         found = []
-        for known in sorted((one for one in self._remembered if _is_in(folder, one)), key=len, reverse=True):
+        for known in sorted((one for one in self._remembered if is_in(folder, one)), key=len, reverse=True):
             found.append(known)
             if self.leave_out(known, folder=True):
                 break
@@ -88,7 +89,7 @@ class Exclusions:
 
     def leave_out_recorded(self, path: str) -> bool:
         """Whether no walk of a remembered folder takes a file any more that is there. Raises OSError as `at` does."""
-        tops = [known for known in self._remembered if _is_in(path, known) and path != known]
+        tops = [known for known in self._remembered if is_in(path, known) and path != known]
         return bool(tops) and all(self._passed_by(path, top) for top in tops)
 
     def _passed_by(self, path: str, top: str) -> bool:
@@ -107,7 +108,3 @@ def _read(folder: str) -> Rules | None:
         return rules(folder, lines)
     except UsageError as error:
         raise OSError(None, str(error)) from error
-
-
-def _is_in(path: str, folder: str) -> bool:
-    return os.path.join(path, "").startswith(os.path.join(folder, ""))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from imgindex import ImageIndex
+from imgindex.places import Lasting
 from tests.conftest import write_picture
 
 pytestmark = pytest.mark.usefixtures("inline")
@@ -72,3 +73,89 @@ def test_of_an_empty_folder_there_is_nothing(index, tmp_path, run):
     assert index.contents.of_folder(tmp_path / "empty").files == ()
     told = run("contains", tmp_path / "empty")
     assert (told.code, told.out) == (0, "There is nothing in it.\n")
+
+
+# What holds it stays when the folder goes
+
+
+@pytest.fixture
+def only(tmp_path) -> Path:
+    """A folder with a picture that is nowhere else."""
+    return write_picture(tmp_path / "only" / "9.png", 9).parent
+
+
+@pytest.mark.parametrize("what", ["the folder", "the folder around it", "the file"])
+def test_a_file_does_not_hold_itself_by_a_mount(index, only, tmp_path, mount, what):
+    source = {"the folder": only, "the folder around it": tmp_path, "the file": only / "9.png"}[what]
+    target = tmp_path.with_name(f"{tmp_path.name}-bound")
+    if source.is_dir():
+        target.mkdir(exist_ok=True)
+    else:
+        target.touch()
+    mount("--bind", source, target)
+    seen = {"the folder": target / "9.png", "the folder around it": target / "only" / "9.png", "the file": target}[what]
+    index.add([seen])
+    assert set(lacking(index, only)) == {"9.png"}
+
+
+@pytest.mark.parametrize("kind", ["overlay", "bindfs"])
+def test_a_file_does_not_hold_itself_by_a_view_with_other_numbers(index, only, tmp_path, mount, kind):
+    for name in ("lower", "work", "merged"):
+        (tmp_path / name).mkdir()
+    merged = tmp_path / "merged"
+    if kind == "overlay":
+        options = f"lowerdir={tmp_path / 'lower'},upperdir={only},workdir={tmp_path / 'work'}"
+        mount("-t", "overlay", "overlay", "-o", options, merged)
+    else:
+        mount("-t", "fuse.bindfs", only, merged)
+    index.add([merged])
+    assert set(lacking(index, only)) == {"9.png"}
+    index.add([only])
+    assert set(lacking(index, merged)) == {"9.png"}
+
+
+def test_a_path_that_was_found_to_be_the_same_file_does_not_hold_it(index, only, photos):
+    shutil.copy(only / "9.png", photos / "9.png")
+    index.add([photos])
+    assert index.contents.of_folder(only).safe
+    pair = sorted([str(only / "9.png"), str(photos / "9.png")])
+    index._store.database.write("INSERT INTO views VALUES (?, ?)", [tuple(pair)])
+    assert set(lacking(index, only)) == {"9.png"}
+
+
+def test_a_hard_link_from_elsewhere_holds_it(index, only, photos):
+    os.link(only / "9.png", photos / "9.png")
+    index.add([photos])
+    assert index.contents.of_folder(only).safe
+    assert index.contents.of_folder(only / "9.png").safe
+
+
+def test_a_link_into_the_folder_does_not_hold_what_it_shows(index, only, photos):
+    """Of a file with a second name, but one that nobody knows."""
+    os.link(only / "9.png", photos.parent / "second")
+    (photos / "9.png").symlink_to(only / "9.png")
+    index.add([photos / "9.png"])
+    assert set(lacking(index, only)) == {"9.png"}
+
+
+def test_hard_links_in_the_folder_do_not_hold_each_other_by_a_mount(index, only, tmp_path, mount):
+    os.link(only / "9.png", only / "again.png")
+    (tmp_path / "bound.png").touch()
+    mount("--bind", only / "9.png", tmp_path / "bound.png")
+    index.add([tmp_path / "bound.png"])
+    assert set(lacking(index, only)) == {"9.png", "again.png"}
+
+
+def test_a_second_name_that_nobody_knows_proves_nothing(index, only, tmp_path, mount):
+    os.link(only / "9.png", tmp_path / "second")
+    (tmp_path / "bound").mkdir()
+    mount("--bind", only, tmp_path / "bound")
+    index.add([tmp_path / "bound"])
+    assert set(lacking(index, only)) == {"9.png"}
+
+
+def test_mounts_are_read_once(index, photos, monkeypatch):
+    read = []
+    monkeypatch.setattr("imgindex.elsewhere.Lasting", lambda: read.append(1) or Lasting())
+    index.contents.of_folder(photos)
+    assert len(read) == 1
