@@ -122,6 +122,23 @@ def test_what_is_excluded_later_is_told_and_stays(index, photos):
     assert index.left_out() == [str(photos / "0.png")]
 
 
+def test_a_folder_is_matched_once_however_many_files_it_has(monkeypatch):
+    asked = []
+    leave_out = Exclusions.leave_out
+
+    def listening(self, path: str, *, folder: bool) -> bool:
+        asked.extend([path] * folder)
+        return leave_out(self, path, folder=folder)
+
+    monkeypatch.setattr(Exclusions, "leave_out", listening)
+    exclusions = Exclusions({"/photos": ["private/"]})
+    assert not any(exclusions.leave_out_recorded(f"/photos/2019/summer/{n}.png") for n in range(9))
+    assert all(exclusions.leave_out_recorded(f"/photos/private/deep/{n}.png") for n in range(9))
+    assert not exclusions.leave_out_recorded("/elsewhere/private/0.png")
+    assert sorted(set(asked) - {"/photos"}) == ["/photos/2019", "/photos/2019/summer", "/photos/private"]
+    assert len(asked) < 9
+
+
 @pytest.mark.parametrize("pattern", ["!", "\\"])
 def test_what_is_no_pattern_is_refused_before_anything_is_indexed(index, photos, pattern):
     with pytest.raises(UsageError, match="is no pattern"):
