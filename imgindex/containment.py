@@ -69,9 +69,11 @@ class Contents:
         """Look for each file at or below a path; what holds it must stay when that goes, as it was indexed.
 
         Hidden files and what `add` leaves out count, too; so do links and what is no picture, which nothing holds.
-        `progress` is called with the files done and all there are. Raises UsageError for a path that does not exist.
+        `progress` is called with the files done and all there are. Raises UsageError for a path that does not exist,
+        and for one of the index itself.
         """
         (top,) = files.absolute([folder])
+        self._folder.refuse_own(top)
         found = list(everything(top, own=str(self._folder.folder.parent)))
         present = [one for one in found if isinstance(one, files.Found)]
         elsewhere = Elsewhere(top, present, self._store.images.views())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imgindex import ImageIndex
+from imgindex import ImageIndex, UsageError
 from imgindex.places import Lasting
 from tests.conftest import write_picture
 
@@ -66,6 +66,13 @@ def test_what_is_no_picture_is_told(index, card):
 
 def test_the_index_would_go_with_the_folder_around_it(index, tmp_path):
     assert lacking(index, tmp_path)["index"] == "is the folder of this index"
+
+
+@pytest.mark.parametrize("name", ["", "index.db"])
+def test_the_index_itself_is_not_looked_at(index, name):
+    """Reading its database would drop the locks on that."""
+    with pytest.raises(UsageError, match="belongs to the index itself"):
+        index.contents.of_folder(index.folder / name)
 
 
 def test_of_an_empty_folder_there_is_nothing(index, tmp_path, run):
