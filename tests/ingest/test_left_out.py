@@ -8,7 +8,7 @@ import pytest
 
 from imgindex import ImageIndex, UsageError
 from imgindex.exclusions import Exclusions
-from imgindex.places import FILES, FOLDERS, Lasting, is_left_to_programs
+from imgindex.places import Lasting, is_left_to_programs
 from tests.conftest import write_picture
 
 pytestmark = pytest.mark.usefixtures("inline")
@@ -54,10 +54,6 @@ def test_what_a_person_names_alike_is_indexed(index, photos, name):
     write_picture(photos / name, 9)
     index.add([photos])
     assert name in names(index, photos)
-
-
-def test_every_place_says_whose_it_is():
-    assert all(row.pattern and row.origin for row in (*FOLDERS, *FILES))
 
 
 def test_a_bin_that_an_older_index_has_is_told_and_never_holds(index, photos):
