@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from imgindex.errors import UsageError
+from imgindex.files import is_in
 from imgindex.places import is_of_a_program
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class Exclusions:
         self._remembered = {folder: rules(folder, patterns) for folder, patterns in (remembered or {}).items()}
         self._of_folder: dict[str, tuple[Rules, ...]] = {}
         self._of_file: dict[str, Rules | None] = {}
+        self._passed_by: dict[
+            str, bool | None
+        ] = {}  # whether a walk gets to a folder; None: there is no walk around it
 
     def at(self, folder: str) -> tuple[Rules, ...]:
         """The rules for what lies in a folder, those first that decide.
@@ -62,7 +66,7 @@ class Exclusions:
     def _above(self, folder: str) -> list[str]:
         """The remembered folders that a folder is in, the deepest first; up to one that was named against its rules."""
         found = []
-        for known in sorted((one for one in self._remembered if _is_in(folder, one)), key=len, reverse=True):
+        for known in sorted((one for one in self._remembered if is_in(folder, one)), key=len, reverse=True):
             found.append(known)
             if self.leave_out(known, folder=True):
                 break
@@ -88,13 +92,17 @@ class Exclusions:
 
     def leave_out_recorded(self, path: str) -> bool:
         """Whether no walk of a remembered folder takes a file any more that is there. Raises OSError as `at` does."""
-        tops = [known for known in self._remembered if _is_in(path, known) and path != known]
-        return bool(tops) and all(self._passed_by(path, top) for top in tops)
+        folder = os.path.dirname(path)
+        if folder not in self._passed_by:
+            tops = [known for known in self._remembered if is_in(folder, known)]
+            self._passed_by[folder] = all(self._is_passed_by(folder, top) for top in tops) if tops else None
+        passed_by = self._passed_by[folder]
+        return passed_by or (passed_by is False and self.leave_out(path, folder=False))
 
-    def _passed_by(self, path: str, top: str) -> bool:
-        parts = os.path.relpath(path, top).split(os.sep)
-        steps = [os.path.join(top, *parts[:end]) for end in range(1, len(parts))]
-        return any(self.leave_out(step, folder=True) for step in steps) or self.leave_out(path, folder=False)
+    def _is_passed_by(self, folder: str, top: str) -> bool:
+        parts = os.path.relpath(folder, top).split(os.sep) if folder != top else []
+        steps = [os.path.join(top, *parts[:end]) for end in range(1, len(parts) + 1)]
+        return any(self.leave_out(step, folder=True) for step in steps)
 
 
 def _read(folder: str) -> Rules | None:
@@ -107,7 +115,3 @@ def _read(folder: str) -> Rules | None:
         return rules(folder, lines)
     except UsageError as error:
         raise OSError(None, str(error)) from error
-
-
-def _is_in(path: str, folder: str) -> bool:
-    return os.path.join(path, "").startswith(os.path.join(folder, ""))

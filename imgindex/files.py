@@ -76,6 +76,11 @@ def is_unchanged(file: File, now: Found | Failure) -> bool:
     return now[1:3] == known[:2] and (not file.inode or now[4:] == known[3:])  # older versions recorded no inode
 
 
+def is_in(path: str, folder: str) -> bool:
+    """Whether a path is that of a folder, or below it, by the names alone."""
+    return os.path.join(path, "").startswith(os.path.join(folder, ""))
+
+
 def is_as_indexed(file: File) -> bool:
     """Whether a file is there, by its size and time the one that was indexed."""
     try:

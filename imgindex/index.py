@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -34,7 +34,7 @@ from imgindex.ingest.rereading import Rereading
 from imgindex.ingest.upload_folder import UploadFolder
 from imgindex.ingest.uploads import Uploads
 from imgindex.models.base import Embedder
-from imgindex.records import Counts, Failure, ModelInfo
+from imgindex.records import Counts, ModelInfo
 from imgindex.reports.builder import Reports
 from imgindex.search import projection
 from imgindex.search.faiss_file import FaissFile
@@ -43,7 +43,6 @@ from imgindex.search.projection import GROWING, GROWN
 from imgindex.search.records import Neighbour, Similar
 from imgindex.storage.storage import Storage
 from imgindex.types import AnyPath, Floats, Progress
-from imgindex.walking import walk
 
 DATABASE, VECTORS, COPIES, RECLUSTER = "index.db", "vectors.faiss", "copies.faiss", "recluster.lock"
 
@@ -85,7 +84,8 @@ class ImageIndex:
         self._candidates = Candidates(store, matches, self._near)
         relations = RelationStore(store.database, matches)
         self._upload_folder = UploadFolder(self.folder)
-        self._remembered = Remembered(store)
+        self._remembered = Remembered(store, self._upload_folder)
+        self.missing, self.left_out = self._remembered.missing, self._remembered.left_out
         self._rereading = Rereading(store)
         self._verdicts = Verdicts(
             store, matches, relations, self._near, self._candidates, uploads=str(self._upload_folder.folder)
@@ -150,35 +150,16 @@ class ImageIndex:
         """Walk the added folders again, and what was uploaded."""
         return self._take(list(filter(os.path.isdir, self._remembered.folders())), progress, uploads=True)
 
-    def missing(self) -> list[str]:
-        """Recorded paths that do not exist now; not forgotten, as their drive may only be away."""
-        return [file.path for file in self._store.images.files_below(os.sep) if not os.path.lexists(file.path)]
-
-    def left_out(self) -> list[str]:
-        """Recorded files that are there, but that no walk takes any more: in bins, or excluded since.
-
-        They are not forgotten, as `remove` does that; but none in a bin ever holds what goes from elsewhere.
-        """
-        exclusions = self._remembered.exclusions()
-        recorded = (file.path for file in self._store.images.files_below(os.sep))
-        return [path for path in recorded if exclusions.leave_out_recorded(path) and os.path.lexists(path)]
-
-    def _walk(self, paths: Sequence[str], *, uploads: bool) -> Iterator[files.Found | Failure]:
-        own = str(self._upload_folder.folder)
-        yield from walk(paths, skip=str(self.folder), exclusions=self._remembered.exclusions())
-        if uploads and os.path.isdir(own):  # whatever is excluded from the folders around it
-            yield from walk([own], skip=str(self.folder))
-
     def _take(self, paths: Sequence[str], progress: Progress | None, *, uploads: bool = False) -> Added:
         start = time.monotonic()
-        total = sum(1 for _ in self._walk(paths, uploads=uploads)) if progress else 0
+        total = sum(1 for _ in self._remembered.walk(paths, uploads=uploads)) if progress else 0
 
         def recorded(tally: Tally) -> None:
             self._neighbours.fit_if_due(GROWING)
             if progress:
                 progress(tally.done, total)
 
-        tally = self._pipeline.run(self._walk(paths, uploads=uploads), recorded)
+        tally = self._pipeline.run(self._remembered.walk(paths, uploads=uploads), recorded)
         self._grown()
         counts = self._store.images.counts()
         return Added(

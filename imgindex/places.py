@@ -4,74 +4,68 @@ import os
 import re
 from fnmatch import translate
 from functools import cache
-from typing import NamedTuple
 
 _IN_MEMORY = ("tmpfs", "ramfs", "devtmpfs")
 _MEMORY_DISKS = r"/dev/(ram|zram)\d+"  # block devices whose file systems a restart clears, too
 
 
-class Place(NamedTuple):
-    """A name that programs give to what they keep for themselves; * and ? as in a shell, in any case of letters."""
-
-    pattern: str  # of a name, or of a name and its folder's
-    origin: str
-
-
+# Names that programs give to what they keep for themselves, or such a name and its folder's; * and ? as in a shell, in
+# any case of letters.
 FOLDERS = (
-    Place("#recycle", "bin of Synology and TerraMaster"),
-    Place("@recycle", "bin of QNAP"),
-    Place("$recycle.bin", "bin of Windows"),
-    Place("recycler", "bin of Windows NT to XP"),
-    Place("recycled", "bin of Windows 95 and FAT drives"),
-    Place(".recycle", "bin of Samba's vfs_recycle"),
-    Place(".trash", "bin of a drive, freedesktop.org and macOS"),
-    Place(".trash-*", "bin of a drive, freedesktop.org"),
-    Place(".trashes", "bin of a drive, macOS"),
-    Place("trash/files", "bin of a user, freedesktop.org"),
-    Place("files_trashbin", "bin of Nextcloud and ownCloud"),
-    Place("files_versions", "old versions, of Nextcloud and ownCloud"),
-    Place(".stversions", "old versions, of Syncthing"),
-    Place("lost+found", "what a check of ext4 found"),
-    Place("lost.dir", "what a check found, Android"),
-    Place("found.???", "what a check found, Windows"),
-    Place("system volume information", "Windows"),
-    Place("#snapshot", "snapshots of Synology, which expire"),
-    Place("@recently-snapshot", "snapshots of QNAP, which expire"),
-    Place("~snapshot", "snapshots of NetApp, which expire"),
-    Place(".snapshot", "snapshots of NetApp and Synology, which expire"),
-    Place(".zfs", "snapshots of ZFS, which expire"),
-    Place("@eadir", "thumbnails of Synology"),
-    Place("@tmp", "work of Synology"),
-    Place(".@__thumb", "thumbnails of QNAP"),
-    Place(".thumbnails", "thumbnails of Android and freedesktop.org"),
-    Place(".wdmc", "thumbnails of WD My Cloud"),
-    Place("appdata_*/preview", "thumbnails of Nextcloud"),
-    Place("*.lrdata", "previews of Lightroom"),
-    Place("*.photoslibrary/resources", "previews of Apple Photos"),
-    Place("*.photolibrary/thumbnails", "thumbnails of iPhoto"),
-    Place("__macosx", "what macOS puts beside files in a ZIP"),
-    Place(".dropbox.cache", "work of Dropbox"),
-    Place(".tmp.drive*load", "work of Google Drive"),
-    Place(".sync", "work of Resilio Sync"),
+    "#recycle",  # bin of Synology and TerraMaster
+    "@recycle",  # bin of QNAP
+    "$recycle.bin",  # bin of Windows
+    "recycler",  # bin of Windows NT to XP
+    "recycled",  # bin of Windows 95 and FAT drives
+    ".recycle",  # bin of Samba's vfs_recycle
+    ".trash",  # bin of a drive, freedesktop.org and macOS
+    ".trash-*",  # bin of a drive, freedesktop.org
+    ".trashes",  # bin of a drive, macOS
+    "trash/files",  # bin of a user, freedesktop.org
+    "files_trashbin",  # bin of Nextcloud and ownCloud
+    "files_versions",  # old versions, of Nextcloud and ownCloud
+    ".stversions",  # old versions, of Syncthing
+    "lost+found",  # what a check of ext4 found
+    "lost.dir",  # what a check found, Android
+    "found.???",  # what a check found, Windows
+    "system volume information",  # Windows
+    "#snapshot",  # snapshots of Synology, which expire
+    "@recently-snapshot",  # snapshots of QNAP, which expire
+    "~snapshot",  # snapshots of NetApp, which expire
+    ".snapshot",  # snapshots of NetApp and Synology, which expire
+    ".zfs",  # snapshots of ZFS, which expire
+    "@eadir",  # thumbnails of Synology
+    "@tmp",  # work of Synology
+    ".@__thumb",  # thumbnails of QNAP
+    ".thumbnails",  # thumbnails of Android and freedesktop.org
+    ".wdmc",  # thumbnails of WD My Cloud
+    "appdata_*/preview",  # thumbnails of Nextcloud
+    "*.lrdata",  # previews of Lightroom
+    "*.photoslibrary/resources",  # previews of Apple Photos
+    "*.photolibrary/thumbnails",  # thumbnails of iPhoto
+    "__macosx",  # what macOS puts beside files in a ZIP
+    ".dropbox.cache",  # work of Dropbox
+    ".tmp.drive*load",  # work of Google Drive
+    ".sync",  # work of Resilio Sync
 )
 FILES = (
-    Place("._*", "what macOS puts beside files on other systems' drives"),
-    Place("thumbs.db", "thumbnails of Windows"),
-    Place("ehthumbs*.db", "thumbnails of Windows Media Center"),
-    Place("~syncthing~*.tmp", "half a transfer of Syncthing"),
-    Place(".syncthing.*.tmp", "half a transfer of Syncthing"),
-    Place("*.!sync", "half a transfer of Resilio Sync"),
-    Place("*.ocTransferId*.part", "half a transfer of Nextcloud and ownCloud"),
-    Place("*.part", "half a download of Firefox and others"),
-    Place("*.partial", "half a transfer of rclone and others"),
-    Place("*.crdownload", "half a download of Chromium"),
-    Place("*.filepart", "half a transfer of WinSCP"),
-    Place("~$*", "lock of Office"),
+    "._*",  # what macOS puts beside files on other systems' drives
+    "thumbs.db",  # thumbnails of Windows
+    "ehthumbs*.db",  # thumbnails of Windows Media Center
+    "~syncthing~*.tmp",  # half a transfer of Syncthing
+    ".syncthing.*.tmp",  # half a transfer of Syncthing
+    "*.!sync",  # half a transfer of Resilio Sync
+    "*.ocTransferId*.part",  # half a transfer of Nextcloud and ownCloud
+    "*.part",  # half a download of Firefox and others
+    "*.partial",  # half a transfer of rclone and others
+    "*.crdownload",  # half a download of Chromium
+    "*.filepart",  # half a transfer of WinSCP
+    "~$*",  # lock of Office
 )
 
 
-def _names(rows: tuple[Place, ...]) -> re.Pattern[str]:
-    each = (translate(row.pattern.lower()).replace(".*", "[^/]*") for row in rows)
+def _names(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    each = (translate(pattern.lower()).replace(".*", "[^/]*") for pattern in patterns)
     return re.compile("|".join(f"(?:.*/)?{pattern}" for pattern in each), re.DOTALL)
 
 

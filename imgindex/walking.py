@@ -57,3 +57,36 @@ def _visible(folder: str, exclusions: Exclusions) -> tuple[list[str], list[str]]
         [path for path in names if not exclusions.leave_out(path, folder=False)],
         [path for path in folders if not exclusions.leave_out(path, folder=True)],
     )
+
+
+def everything(path: str, *, own: str) -> Iterator[Found | Failure]:
+    """All that is at and below an absolute path, by name: hidden and excluded, too; a path that is named may be a link.
+
+    What is no regular file is told, as is the folder `own` of the index, which goes with what is around it.
+    """
+    own = os.path.realpath(own)
+    if not os.path.isdir(path):
+        yield look(path)
+        return
+    waiting = [path]
+    while waiting:
+        folder = waiting.pop()
+        if os.path.realpath(folder) == own:
+            yield Failure(folder, "is the folder of this index")
+            continue
+        try:
+            with os.scandir(folder) as entries:
+                inside = sorted(entries, key=lambda entry: entry.name)
+            folders = [entry.path for entry in inside if entry.is_dir(follow_symlinks=False)]
+            others = [_regular(entry) for entry in inside if not entry.is_dir(follow_symlinks=False)]
+        except OSError as error:
+            yield Failure(folder, reason(error))
+            continue
+        yield from others
+        waiting += reversed(folders)
+
+
+def _regular(entry: os.DirEntry[str]) -> Found | Failure:
+    if entry.is_symlink():
+        return Failure(entry.path, "is a link")
+    return look(entry.path) if entry.is_file() else Failure(entry.path, "is no regular file")

@@ -157,7 +157,8 @@ def m004_holding(db: Database) -> None:
             stretched INTEGER NOT NULL, transform TEXT NOT NULL, places TEXT NOT NULL,
             PRIMARY KEY (a, b), CHECK (a < b)) WITHOUT ROWID""",
         "CREATE INDEX relations_b ON relations(b)",
-        # Proven pairs are few among all pairs, and those that nobody has looked at are found at once.
+        # 1: seen. 2: its decoder could not compare the two. Proven pairs are few among all pairs, and those that nobody
+        # has looked at are found at once.
         "ALTER TABLE pairs ADD COLUMN looked INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX pairs_unlooked ON pairs(a, b) WHERE kind = 'copy' AND NOT looked",
         """CREATE TRIGGER relations_come AFTER INSERT ON relations

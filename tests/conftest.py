@@ -136,3 +136,18 @@ def mounted(request, tmp_path) -> Iterator[Callable[..., Path]]:
         pytest.skip("passed in a namespace of its own")
     yield mount
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def mount() -> Iterator[Callable[..., None]]:
+    """Mounts as asked, until the test is over; skips where that is forbidden."""
+    mounted = []
+
+    def do(*arguments: str | Path) -> None:
+        if subprocess.run(["mount", *map(str, arguments)], check=False, capture_output=True).returncode:
+            pytest.skip("this mount is not allowed here")
+        mounted.append(arguments[-1])
+
+    yield do
+    for place in reversed(mounted):
+        subprocess.run(["umount", "--lazy", str(place)], check=False, capture_output=True)

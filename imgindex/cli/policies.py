@@ -40,10 +40,13 @@ def policy(
     """Show or change what holds for all groups: protected and preferred folders, the order of ties."""
     with existing(index) as opened:
         policies = opened.duplicates.policies
-        policies.add("protect", protect or ())
-        policies.add("prefer", prefer or ())
-        policies.remove(forget or ())
-        policies.set(keep=None if keep is None else in_order(keep), separate_raw=separate_raw)
+        policies.change(
+            protect=protect or (),
+            prefer=prefer or (),
+            forget=forget or (),
+            keep=None if keep is None else in_order(keep),
+            separate_raw=separate_raw,
+        )
         now = policies.get()
     show(json, exports.policies_json(now), lambda: text.policies_text(now))
 

@@ -4,12 +4,12 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 
 from imgindex import files
-from imgindex.decoding.decoder import LARGEST_FILE, READERS, Decoders
+from imgindex.decoding.decoder import LARGEST_FILE, READERS, Decoders, decoder_versions
 from imgindex.duplicates.records import Pair
 from imgindex.duplicates.relation_store import RelationStore
 from imgindex.duplicates.shots import other_shot
 from imgindex.duplicates.verification import Proof
-from imgindex.errors import UnreadablePictureError
+from imgindex.errors import DecodingStoppedError, UnreadablePictureError
 from imgindex.facts import Facts
 from imgindex.retention.relations import Kind, Relation, same_pixels
 from imgindex.storage.storage import Storage
@@ -18,6 +18,7 @@ from imgindex.types import Progress
 log = logging.getLogger(__name__)
 
 PART = 64  # pairs that are looked at before that is recorded
+_DECODER = "looks"  # a setting: the versions that what could not be compared was refused by
 
 
 class Looks:
@@ -27,23 +28,43 @@ class Looks:
         self._store = store
         self._relations = relations
         self._decoders = decoders
+        self._versions = decoder_versions()
 
     def follow(self, progress: Progress | None = None, *, image: int | None = None) -> None:
-        """Look at all pairs, or those of an image, that were not; one with a file that is away waits for it."""
+        """Look at all pairs, or those of an image, that were not; one with a file that is away waits for it.
+
+        What could not be compared waits for another version of a decoder.
+        """
+        if self._store.settings.get(_DECODER) != self._versions:
+            with self._store.transaction():
+                self._relations.retry()
+                self._store.settings.put(_DECODER, self._versions)
         pairs = self._relations.unlooked(image)
         with ThreadPoolExecutor(READERS, "imgindex-look") as looking:
             for start in range(0, len(pairs), PART):
                 part = pairs[start : start + PART]
-                self._relations.put([seen for seen in looking.map(self._look, part) if seen])
+                seen = list(looking.map(self._look, part))
+                refused = [one for one in seen if isinstance(one, Pair)]
+                self._relations.put([one for one in seen if isinstance(one, Relation)], refused)
                 if progress:
                     progress(min(start + PART, len(pairs)), len(pairs))
 
-    def _look(self, pair: Pair) -> Relation | None:
+    def _look(self, pair: Pair) -> Relation | Pair | None:
+        """What was seen; None: nothing now; the pair itself: it was refused twice, as once is no verdict."""
         one, other = self._read(pair.a), self._read(pair.b)
         facts = self._store.images.facts([pair.a, pair.b])
         if one is None or other is None or len(facts) < 2:
             return None
-        return self._seen(pair, one, other, facts[pair.a], facts[pair.b])
+        for _ in range(2):
+            try:
+                return self._seen(pair, one, other, facts[pair.a], facts[pair.b])
+            except DecodingStoppedError as error:
+                _log(pair, error)
+                return None
+            except UnreadablePictureError as error:
+                _log(pair, error)
+                self._decoders.renew()
+        return pair
 
     def compare(self, data: bytes, facts: Facts, image: int, proof: Proof | None) -> Relation | None:
         """How a picture that is not indexed, as image 0, relates to one that is; `proof` None: the same pixels.
@@ -56,14 +77,15 @@ class Looks:
             return None
         if proof is None:
             return same_pixels(0, image)
-        return self._seen(Pair(0, image, **vars(proof)), data, other, facts, known[image])
-
-    def _seen(self, pair: Pair, one: bytes, other: bytes, a: Facts, b: Facts) -> Relation | None:
+        pair = Pair(0, image, **vars(proof))
         try:
-            seen = self._decoders.look(one, other, pair.transform)
+            return self._seen(pair, data, other, facts, known[image])
         except UnreadablePictureError as error:
-            log.warning("Images %d and %d could not be compared closely: %s.", pair.a, pair.b, error)
+            _log(pair, error)
             return None
+
+    def _seen(self, pair: Pair, one: bytes, other: bytes, a: Facts, b: Facts) -> Relation:
+        seen = self._decoders.look(one, other, pair.transform)
         kind: Kind = "alike" if other_shot(a, b) else seen.kind
         if kind == "version" and max(a.frames, b.frames) > 1:
             kind = "part"  # only their first frames were compared, and the others are not the same
@@ -84,3 +106,7 @@ class Looks:
             if known and content.sha256 == known.sha256:
                 return content.data
         return None
+
+
+def _log(pair: Pair, error: UnreadablePictureError) -> None:
+    log.warning("Images %d and %d could not be compared closely: %s.", pair.a, pair.b, error)

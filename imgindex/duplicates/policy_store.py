@@ -10,6 +10,8 @@ from imgindex.retention.policies import Policies, PolicyKind
 from imgindex.storage.database import Database, now
 from imgindex.types import AnyPath
 
+_DONE = {"protect": "protected", "prefer": "preferred"}
+
 
 class PolicyStore:
     """`index.policies`: what a person wants of all groups; raises as `Database` does."""
@@ -26,12 +28,38 @@ class PolicyStore:
         protect, prefer = (tuple(folder for folder, kind in folders if kind == name) for name in ("protect", "prefer"))
         return Policies(protect, prefer, tuple(settings.get("keep", ())), bool(settings.get("separate_raw", False)))
 
+    def change(
+        self,
+        *,
+        protect: Iterable[AnyPath] = (),
+        prefer: Iterable[AnyPath] = (),
+        forget: Iterable[AnyPath] = (),
+        keep: Sequence[str] | None = None,
+        separate_raw: bool | None = None,
+    ) -> None:
+        """Take back, add and set what is given, or change nothing; raises as `remove`, `put`, `add` and `set` do."""
+        protect, prefer = _apart(protect, prefer)
+        with self._database.transaction():
+            self.remove(forget)
+            self.add("protect", protect)
+            self.add("prefer", prefer)
+            self.set(keep=keep, separate_raw=separate_raw)
+
     def add(self, kind: PolicyKind, folders: Iterable[AnyPath]) -> None:
-        """Protect or prefer folders from now on, whether they are there or not. Raises UsageError for an empty path."""
-        self._write(
-            "INSERT OR REPLACE INTO policies VALUES (CAST(? AS TEXT), ?, ?)",
-            [(os.fsencode(folder), kind, now()) for folder in _absolute(folders)],
-        )
+        """Protect or prefer folders from now on, whether they are there or not.
+
+        Raises UsageError for an empty path, and for a folder of the other kind, which must not lose that unasked.
+        """
+        chosen = _absolute(folders)
+        with self._database.transaction():
+            known = dict(self._rows("SELECT folder, kind FROM policies"))
+            if other := [folder for folder in chosen if known.get(folder, kind) != kind]:
+                is_now, again = _DONE[known[other[0]]], f"imgindex policy --forget {other[0]} --{kind} {other[0]}"
+                raise UsageError(f"{other[0]} is {is_now}, and would not be any more; to {kind} it, run `{again}`.")
+            self._write(
+                "INSERT OR REPLACE INTO policies VALUES (CAST(? AS TEXT), ?, ?)",
+                [(os.fsencode(folder), kind, now()) for folder in chosen],
+            )
 
     def remove(self, folders: Iterable[AnyPath]) -> None:
         """Neither protect nor prefer these any more, or none: raises NotIndexedError for one without a policy."""
@@ -46,9 +74,7 @@ class PolicyStore:
 
     def put(self, policies: Policies) -> None:
         """Replace all, or change nothing. Raises UsageError for an unknown criterion or a folder of both kinds."""
-        protect, prefer = _absolute(policies.protect), _absolute(policies.prefer)
-        if both := sorted({*protect} & {*prefer}):
-            raise UsageError(f"{both[0]} is both protected and preferred; name it once.")
+        protect, prefer = _apart(policies.protect, policies.prefer)
         with self._database.transaction():
             self._write("DELETE FROM policies", [()])
             self.add("protect", protect)
@@ -62,6 +88,13 @@ class PolicyStore:
         values = {"keep": None if keep is None else list(keep), "separate_raw": separate_raw}
         rows = [(name, json.dumps(value)) for name, value in values.items() if value is not None]
         self._write("INSERT OR REPLACE INTO settings VALUES (?, ?)", rows)
+
+
+def _apart(protect: Iterable[AnyPath], prefer: Iterable[AnyPath]) -> tuple[list[str], list[str]]:
+    protected, preferred = _absolute(protect), _absolute(prefer)
+    if both := sorted({*protected} & {*preferred}):
+        raise UsageError(f"{both[0]} is both protected and preferred; name it once.")
+    return protected, preferred
 
 
 def _absolute(folders: Iterable[AnyPath]) -> list[str]:

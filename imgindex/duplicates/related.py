@@ -4,13 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from imgindex.comparison.second_look import Box
 from imgindex.duplicates.records import Pair
-from imgindex.retention.maps import within
+from imgindex.retention.maps import ITSELF, Map, inverse, is_map, within
 from imgindex.retention.relations import Relation
-from imgindex.types import Array
 
 Kind = Literal["part", "edited", "alike"]
 
@@ -19,6 +16,7 @@ OVERLAP = (
 )
 HOPS = 4  # from one picture to another, by pairs that were
 LARGEST = 64  # images that hang together, up to which pairs that were not compared are worked out
+Step = tuple[int, Map, str, float]  # to an image: the map there, how the two relate, and the score
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,12 @@ class Link:
 def links(
     pairs: Iterable[Pair], relations: Mapping[tuple[int, int], Relation], group_of: Mapping[int, int]
 ) -> list[Link]:
-    """All pairs of different groups that share something: those compared, and those that follow from them."""
-    pairs = list(pairs)
-    copies = [pair for pair in pairs if pair.kind == "copy" and _kind(pair, relations) != "alike"]
+    """All pairs of different groups that share something: those compared, and those that follow from them.
+
+    Of proven copies that nobody has looked at closely yet it is not known how they relate, so nothing is told of them.
+    """
+    pairs = [pair for pair in pairs if pair.kind == "alike" or (pair.a, pair.b) in relations]
+    copies = [pair for pair in pairs if pair.kind == "copy" and relations[pair.a, pair.b].kind != "alike"]
     found: dict[tuple[int, int], Link] = {}
     for part, inside in _parts(copies):
         if len(part) <= LARGEST and len({group_of.get(image, -image) for image in part}) > 1:
@@ -59,19 +60,13 @@ def ends(links: Iterable[Link]) -> set[int]:
     return {image for link in links for image in (link.a, link.b)}
 
 
-def _kind(pair: Pair, relations: Mapping[tuple[int, int], Relation]) -> str:
-    seen = relations.get((pair.a, pair.b))
-    return pair.kind if seen is None else seen.kind
-
-
 def _direct(pair: Pair, seen: Relation | None) -> Link:
     """What was seen of a pair; versions that are in different groups are there for what others of these show."""
     if seen is None:
-        kind: Kind = "alike" if pair.kind == "alike" else "edited"
-        return Link(kind, pair.a, pair.b, pair.score, pair.overlap, pair.overlap, pair.transform)
+        return Link("alike", pair.a, pair.b, pair.score, pair.overlap, pair.overlap, pair.transform)
     match seen.kind:
         case "part" | "alike" as other:
-            kind = other
+            kind: Kind = other
         case _:
             kind = "edited"
     return Link(kind, pair.a, pair.b, pair.score, seen.share_a, seen.share_b, seen.transform, seen.where)
@@ -95,28 +90,23 @@ def _parts(pairs: Iterable[Pair]) -> list[tuple[set[int], list[Pair]]]:
 
 def _derived(part: set[int], pairs: Iterable[Pair], relations: Mapping[tuple[int, int], Relation]) -> Iterator[Link]:
     """Of each two images of a part that were not compared: what follows from the shortest way between them."""
-    steps: dict[int, list[tuple[int, Array, str, float]]] = {image: [] for image in part}
+    steps: dict[int, list[Step]] = {image: [] for image in part}
     for pair in pairs:
-        seen = relations.get((pair.a, pair.b))
-        map_ = np.reshape(seen.transform if seen else pair.transform, (3, 3))
-        how = _kind(pair, relations)
-        steps[pair.a].append((pair.b, map_, how, pair.score))
-        if abs(np.linalg.det(map_)) > 1e-12:
-            steps[pair.b].append((pair.a, np.linalg.inv(map_), how, pair.score))
+        seen = relations[pair.a, pair.b]
+        steps[pair.a].append((pair.b, seen.transform, seen.kind, pair.score))
+        steps[pair.b].append((pair.a, inverse(seen.transform), seen.kind, pair.score))
     for start in sorted(part):
         for end, (map_, kinds, score) in _reached(start, steps).items():
-            if end <= start or abs(np.linalg.det(map_)) <= 1e-12:
+            if end <= start or not is_map(map_):
                 continue
-            shares = within(map_.ravel().tolist()), within(np.linalg.inv(map_).ravel().tolist())
+            shares = within(map_), within(inverse(map_))
             if max(shares) >= OVERLAP:
                 kind: Kind = "part" if "part" in kinds else "edited"
-                yield Link(kind, start, end, score, *shares, tuple((map_ / map_[2, 2]).ravel().tolist()))
+                yield Link(kind, start, end, score, *shares, tuple(number / map_[8] for number in map_))
 
 
-def _reached(
-    start: int, steps: Mapping[int, list[tuple[int, Array, str, float]]]
-) -> dict[int, tuple[Array, frozenset[str], float]]:
-    found: dict[int, tuple[Array, frozenset[str], float]] = {start: (np.eye(3), frozenset(), 1.0)}
+def _reached(start: int, steps: Mapping[int, list[Step]]) -> dict[int, tuple[Map, frozenset[str], float]]:
+    found: dict[int, tuple[Map, frozenset[str], float]] = {start: (ITSELF, frozenset(), 1.0)}
     last = [start]
     for _ in range(HOPS):
         following: list[int] = []
@@ -124,8 +114,17 @@ def _reached(
             map_, kinds, score = found[here]
             for there, step, kind, strength in sorted(steps[here], key=lambda one: (-one[3], one[0])):
                 if there not in found:
-                    found[there] = (step @ map_, kinds | {kind}, min(score, strength))
+                    found[there] = (_after(map_, step), kinds | {kind}, min(score, strength))
                     following.append(there)
         last = following
     del found[start]
     return found
+
+
+def _after(first: Map, then: Map) -> Map:
+    """One map, and another on what it gives."""
+    return tuple(
+        sum(a * b for a, b in zip(then[row : row + 3], first[column::3], strict=True))
+        for row in (0, 3, 6)
+        for column in range(3)
+    )

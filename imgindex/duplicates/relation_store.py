@@ -28,14 +28,24 @@ class RelationStore:
         one, only = ([], "") if image is None else ([image], " AND (a = ?1 OR b = ?1)")
         return [pair_of(row) for row in self._rows(f"{sql}{only} ORDER BY a, b", one)]
 
-    def put(self, relations: Iterable[Relation]) -> None:
-        """Record how pairs relate; what cannot be is as if they had not been looked at."""
+    def put(self, relations: Iterable[Relation], refused: Iterable[Pair] = ()) -> None:
+        """Record how pairs relate, and which cannot be compared, among them those that relate as none can.
+
+        The latter count as not looked at, but are not tried again until `retry`.
+        """
+        relations = list(relations)
+        beyond = [(one.a, one.b) for one in relations if not one.possible] + [(pair.a, pair.b) for pair in refused]
         with self._database.transaction():
             self._write(
                 """INSERT OR REPLACE INTO relations SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
                 WHERE EXISTS (SELECT 1 FROM images WHERE id = ?1) AND EXISTS (SELECT 1 FROM images WHERE id = ?2)""",
                 [_relation_row(one) for one in relations if one.possible],
             )
+            self._write("UPDATE pairs SET looked = 2 WHERE a = ? AND b = ?", beyond)
+
+    def retry(self) -> None:
+        """Have another look at what could not be compared."""
+        self._write("UPDATE pairs SET looked = 0 WHERE kind = 'copy' AND looked = 2", [()])
 
     def all(self, image: int | None = None) -> dict[tuple[int, int], Relation]:
         """How proven copies relate that were looked at closely, and the same pixels of images with facts; or of one."""

@@ -125,13 +125,13 @@ class Pipeline:
                 tally.unchanged += 1
         for failure in self._store.images.failures_at(list(present), self._decoder):
             as_tried = present[failure.path][1:3] == (failure.bytes, failure.mtime_ns)
-            if as_tried and not _is_no_picture(failure.path):
+            if as_tried and not is_no_picture(failure.path):
                 del present[failure.path]
                 tally.failed.append(failure)
         return list(present.values())
 
     def _load(self, found: files.Found) -> _Loaded:
-        if _is_no_picture(found.path):
+        if is_no_picture(found.path):
             return _Loaded(found, no_picture=True)
         try:
             if found.bytes > LARGEST_FILE:
@@ -196,7 +196,7 @@ class Pipeline:
         return True
 
 
-def _is_no_picture(path: str) -> bool:
+def is_no_picture(path: str) -> bool:
     """By its name and, where that says nothing, its first bytes: a film is not read whole for that."""
     if formats.is_named_as_picture(path):
         return False

@@ -1,9 +1,14 @@
-"""The folders that `sync` walks again, and what is to be left out of them."""
+"""The folders that `sync` walks again, what is to be left out of them, and which recorded files no walk finds."""
 
-from collections.abc import Collection, Iterable, Sequence
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from imgindex.exclusions import Exclusions, rules
+from imgindex.files import Found
+from imgindex.ingest.upload_folder import UploadFolder
+from imgindex.records import Failure
 from imgindex.storage.storage import Storage
+from imgindex.walking import walk
 
 _PATTERNS = "exclude"  # a setting: the patterns of each folder
 
@@ -11,8 +16,9 @@ _PATTERNS = "exclude"  # a setting: the patterns of each folder
 class Remembered:
     """What an index was told of folders; raises StorageError as `Database` does."""
 
-    def __init__(self, store: Storage) -> None:
+    def __init__(self, store: Storage, uploads: UploadFolder) -> None:
         self._store = store
+        self._uploads = uploads
 
     def folders(self) -> list[str]:
         """All of them, by name."""
@@ -46,6 +52,26 @@ class Remembered:
         """What a walk leaves out, as the patterns and the files of rules are now."""
         patterns = self._patterns()
         return Exclusions({folder: patterns.get(folder, ()) for folder in self.folders()})
+
+    def walk(self, paths: Sequence[str], *, uploads: bool) -> Iterator[Found | Failure]:
+        """What is at and below these absolute paths and not left out; and all that was uploaded."""
+        own = self._uploads.folder
+        yield from walk(paths, skip=str(own.parent), exclusions=self.exclusions())
+        if uploads and own.is_dir():  # whatever is excluded from the folders around it
+            yield from walk([str(own)], skip=str(own.parent))
+
+    def missing(self) -> list[str]:
+        """Recorded paths that do not exist now; not forgotten, as their drive may only be away."""
+        return [file.path for file in self._store.images.files_below(os.sep) if not os.path.lexists(file.path)]
+
+    def left_out(self) -> list[str]:
+        """Recorded files that are there, but that no walk takes any more: in bins, or excluded since.
+
+        They are not forgotten, as `remove` does that; but none in a bin ever holds what goes from elsewhere.
+        """
+        exclusions = self.exclusions()
+        recorded = (file.path for file in self._store.images.files_below(os.sep))
+        return [path for path in recorded if exclusions.leave_out_recorded(path) and os.path.lexists(path)]
 
     def _patterns(self) -> dict[str, list[str]]:
         return dict(self._store.settings.get(_PATTERNS, {}))

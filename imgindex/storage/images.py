@@ -147,6 +147,10 @@ class Images:
         rows = self._rows("SELECT path, sha256 FROM files JOIN images ON id = image ORDER BY path")
         return [(path, sha256) for path, sha256 in rows]
 
+    def views(self) -> list[tuple[str, str]]:
+        """Pairs of paths that were found to be one file, which no number of it tells."""
+        return [(one, other) for one, other in self._rows("SELECT one, other FROM views")]
+
     def files_below(self, folder: str) -> list[File]:
         """All recorded paths inside a folder."""
         start = os.fsencode(folder.rstrip(os.sep) + os.sep)

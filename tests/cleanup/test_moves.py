@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +44,6 @@ def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     """With the call that moves and exchanges in one step, and where it is missing."""
     if not request.param:
         monkeypatch.setattr(renames, "_renameat2", lambda: None)
-
-
-@pytest.fixture
-def mount() -> Iterator[Callable[..., None]]:
-    """Mounts as asked, until the test is over; skips where that is forbidden."""
-    mounted = []
-
-    def do(*arguments: str | Path) -> None:
-        if subprocess.run(["mount", *map(str, arguments)], check=False, capture_output=True).returncode:
-            pytest.skip("this mount is not allowed here")
-        mounted.append(arguments[-1])
-
-    yield do
-    for place in reversed(mounted):
-        subprocess.run(["umount", "--lazy", str(place)], check=False, capture_output=True)
 
 
 @pytest.fixture

@@ -144,6 +144,24 @@ def test_policies_are_kept_and_obeyed(added, album):
     assert added("duplicates", "--json").json["redundant"] == 2
 
 
+def test_a_folder_is_not_unprotected_by_preferring_it(added, album):
+    added("policy", "--protect", album)
+    refused = added("policy", "--prefer", album, "--keep", "oldest")
+    assert refused.code == 2
+    assert f"{album} is protected" in refused.err
+    assert f"imgindex policy --forget {album} --prefer {album}" in refused.err
+    now = added("policy", "--json").json
+    assert (now["protect"], now["prefer"], now["keep"]) == ([str(album)], [], [])
+    now = added("policy", "--forget", album, "--prefer", album, "--json").json
+    assert (now["protect"], now["prefer"]) == ([], [str(album)])
+
+
+@pytest.mark.parametrize("wrong", [["--keep", "best"], ["--forget", "/nothing"], ["--prefer", "/a"]])
+def test_policies_change_all_or_not_at_all(added, album, wrong):
+    assert added("policy", "--protect", album, "--protect", "/a", *wrong).code
+    assert added("policy", "--json").json == {"protect": [], "prefer": [], "keep": [], "separate_raw": False}
+
+
 def test_contains_says_what_is_held_elsewhere_and_adds_nothing(added, album, tmp_path):
     before = added("duplicates", "--json").json["files"]
     card = tmp_path / "card"

@@ -42,9 +42,16 @@ def test_a_pair_wants_a_look_until_it_had_one(pictures: Pictures) -> None:
     assert unlooked(pictures) == []
 
 
-def test_what_cannot_be_is_as_if_nobody_had_looked(pictures: Pictures) -> None:
-    relations(pictures).put([replace(same_pixels(1, 2), kind="version", share_a=2.0)])
+def test_what_cannot_be_was_not_seen_and_is_not_tried_again(pictures: Pictures) -> None:
+    (_, second) = relations(pictures).unlooked()
+    relations(pictures).put([replace(same_pixels(1, 2), kind="version", share_a=2.0)], [second])
+    assert unlooked(pictures) == []
+    assert relations(pictures).all() == {}
+    relations(pictures).retry()
     assert unlooked(pictures) == [(1, 2), (1, 3)]
+    relations(pictures).put([replace(same_pixels(1, 2), kind="version")])
+    relations(pictures).retry()
+    assert unlooked(pictures) == [(1, 3)]
 
 
 def test_a_picture_without_facts_waits_for_them(pictures: Pictures) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from imgindex import ImageIndex, UsageError
 from imgindex.exclusions import Exclusions
-from imgindex.places import FILES, FOLDERS, Lasting, is_left_to_programs
+from imgindex.places import Lasting, is_left_to_programs
 from tests.conftest import write_picture
 
 pytestmark = pytest.mark.usefixtures("inline")
@@ -54,10 +54,6 @@ def test_what_a_person_names_alike_is_indexed(index, photos, name):
     write_picture(photos / name, 9)
     index.add([photos])
     assert name in names(index, photos)
-
-
-def test_every_place_says_whose_it_is():
-    assert all(row.pattern and row.origin for row in (*FOLDERS, *FILES))
 
 
 def test_a_bin_that_an_older_index_has_is_told_and_never_holds(index, photos):
@@ -120,6 +116,23 @@ def test_what_is_excluded_later_is_told_and_stays(index, photos):
     (photos / ".imgindexignore").write_text("0.png\n")
     assert index.sync().files == 5
     assert index.left_out() == [str(photos / "0.png")]
+
+
+def test_a_folder_is_matched_once_however_many_files_it_has(monkeypatch):
+    asked = []
+    leave_out = Exclusions.leave_out
+
+    def listening(self, path: str, *, folder: bool) -> bool:
+        asked.extend([path] * folder)
+        return leave_out(self, path, folder=folder)
+
+    monkeypatch.setattr(Exclusions, "leave_out", listening)
+    exclusions = Exclusions({"/photos": ["private/"]})
+    assert not any(exclusions.leave_out_recorded(f"/photos/2019/summer/{n}.png") for n in range(9))
+    assert all(exclusions.leave_out_recorded(f"/photos/private/deep/{n}.png") for n in range(9))
+    assert not exclusions.leave_out_recorded("/elsewhere/private/0.png")
+    assert sorted(set(asked) - {"/photos"}) == ["/photos/2019", "/photos/2019/summer", "/photos/private"]
+    assert len(asked) < 9
 
 
 @pytest.mark.parametrize("pattern", ["!", "\\"])
