@@ -1,9 +1,12 @@
 """What a person wants of all groups: folders of which nothing goes, folders that are preferred, the order of ties."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Literal
+
+from imgindex.files import is_in
 
 PolicyKind = Literal["protect", "prefer"]
 
@@ -19,15 +22,22 @@ class Policies:
 
     def protects(self, path: str) -> bool:
         """Whether a file lies in a folder of which nothing goes, by any of the names that its folder has."""
-        return lies_in(path, self.protect)
+        return lies_in(path, self.protect, self._real)
 
     def prefers(self, path: str) -> bool:
         """Whether a file lies in a preferred folder."""
-        return lies_in(path, self.prefer)
+        return lies_in(path, self.prefer, self._real)
+
+    @cached_property
+    def _real(self) -> Callable[[str], str]:
+        """Where folders lead, as links were when this was first asked; policies are read anew for each question."""
+        return cache(os.path.realpath)
 
 
-def lies_in(path: str, folders: Iterable[str]) -> bool:
+def lies_in(path: str, folders: Iterable[str], real: Callable[[str], str] = os.path.realpath) -> bool:
     """Whether a path, or what it leads to, is one of these folders or lies below it, by any of its names."""
-    names = {path, os.path.realpath(path)} if folders else set()
-    roots = {name for folder in folders for name in (folder, os.path.realpath(folder))}
-    return any(name == root or name.startswith(os.path.join(root, "")) for name in names for root in roots)
+    if not folders:
+        return False
+    folder, name = os.path.split(path)
+    own = real(path) if os.path.islink(path) else os.path.join(real(folder), name)
+    return any(is_in(one, root) for one in (path, own) for top in folders for root in (top, real(top)))
