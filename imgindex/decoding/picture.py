@@ -33,6 +33,7 @@ class Picture:
     raw: str = ""  # the kind of raw file, such as "dng", that the picture stands for
     top: Pixels | None = None  # (rows, columns), grey: the first rows of a reduced picture in full
     icc: bytes = b""  # profile of the colours, where they are not sRGB's
+    coded: bytes = b""  # a digest of what a reduced JPEG is decoded from
     depth: int = 0  # bits a channel, where the pixels do not tell
 
     @property
@@ -77,16 +78,23 @@ class Picture:
         return np.nan_to_num(window.astype(np.float32), posinf=0, neginf=0) if wide else window
 
     def digest(self) -> bytes:
-        """32 bytes, the same for the same pixels in another lossless file; zeros for a large picture."""
-        if self.stored.nbytes > _DIGESTED or self.more is None:
+        """32 bytes, the same for the same pixels in another lossless file; zeros where they are not known or too many.
+
+        A reduced JPEG's are those that are coded alike: others may look the same once they are reduced.
+        """
+        reduced = self.reduced > 1
+        if self.more is None or (not self.coded if reduced else self.stored.nbytes > _DIGESTED):
             return bytes(DIGEST)
-        grey = self.stored.ndim == 2 and self.stored.dtype in (np.uint8, np.uint16)  # what a PNG keeps, but not a BMP
-        colours = cv2.cvtColor(self.stored, cv2.COLOR_GRAY2BGR) if grey else self.stored
-        stored = np.ascontiguousarray(colours[..., :3] if colours.ndim == 3 else colours)
-        digest = hashlib.blake2b(stored.data, digest_size=DIGEST)
-        digest.update(repr((stored.shape, stored.dtype.str, self.white, self.linear, self.turn, self.full)).encode())
+        digest = hashlib.blake2b(self.coded if reduced else self._colours().data, digest_size=DIGEST)
+        digest.update(repr((self.stored.dtype.str, self.white, self.linear, self.turn, self.full)).encode())
         digest.update(self.more)
         return digest.digest()
+
+    def _colours(self) -> Array:
+        """(rows, columns, 3), as stored; of some types (rows, columns)."""
+        grey = self.stored.ndim == 2 and self.stored.dtype in (np.uint8, np.uint16)  # what a PNG keeps, but not a BMP
+        colours = cv2.cvtColor(self.stored, cv2.COLOR_GRAY2BGR) if grey else self.stored
+        return np.ascontiguousarray(colours[..., :3] if colours.ndim == 3 else colours)
 
     def rgb(self, width: int, height: int) -> Pixels:
         """The upright picture squashed to (height, width, 3), RGB, 8 bit."""

@@ -6,18 +6,17 @@ Imports next to nothing else of imgindex, and OpenCV's faults are the process's.
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from imgindex.decoding import coding, cutouts, damage, formats, frames, headers, profiles, raw, tiff
-from imgindex.decoding.containers import segments
+from imgindex.decoding import coding, cutouts, damage, formats, frames, headers, jpeg, profiles, raw, tiff
 from imgindex.decoding.picture import Picture
 from imgindex.types import Array, Pixels
 
 _TOP = 250_000  # pixels of a reduced picture that are looked at in full, for 1.5 ms
-_TAIL = 1 << 20  # bytes in which a JPEG's end is looked for: films and maps of depth may follow it
+_EXIF = 1 << 20  # bytes of a raw file in which its first directory is
 _STRAY = 256  # bytes that a JPEG may have too many, as some cameras write; more are another file's
 
 
@@ -51,6 +50,7 @@ class Read:
     exif: bytes | memoryview = b""
     full: tuple[int, int] | None = None  # columns and rows of the original, where `stored` is reduced
     top: Pixels | None = None  # (rows, columns), grey: its first rows in full then
+    coded: bytes = b""  # a digest of what a reduced JPEG is decoded from
     depth: int = 0  # bits a channel, where the pixels do not tell
 
 
@@ -94,6 +94,7 @@ def decode(file: File, smallest: int, *, on_black: bool | None = None) -> Pictur
         raw=camera,
         top=read.top,
         icc=icc,
+        coded=read.coded,
         depth=read.depth,
     )
 
@@ -162,10 +163,12 @@ def _jpeg(file: File, _kind: str, smallest: int) -> Read:
         8: cv2.IMREAD_REDUCED_COLOR_8,
     }[scale]
     file.complaint()
-    read = _opencv(_ended(file), "JPEG", flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    end = jpeg.end(file.data)
+    read = _opencv(file if end else _ended(file), "JPEG", flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if _is_damaged(file.complaint()):
         raise Unreadable("the JPEG data is damaged or cut short: a part of the picture is missing")
-    return Read(read.stored, read.exif, full, _top(file.data, full, len(read.stored)))
+    coded = jpeg.coded(file.data, end or len(file.data)) if scale > 1 else b""
+    return Read(read.stored, read.exif, full, _top(file.data, full, len(read.stored)), coded)
 
 
 def _top(data: Array, full: tuple[int, int] | None, rows: int) -> Pixels | None:
@@ -177,11 +180,7 @@ def _top(data: Array, full: tuple[int, int] | None, rows: int) -> Pixels | None:
 
 
 def _ended(file: File) -> File:
-    """The file with an end marker: panoramas of phones have none, and the last byte is the first that gets lost."""
-    # Behind the headers, as a thumbnail in them has an end, too.
-    scan = next((part.end for part in segments(file.data.data) if part.kind == b"\xda"), 0)
-    if b"\xff\xd9" in file.data[max(scan, len(file.data) - _TAIL) :].tobytes():
-        return file
+    """A file with an end marker: panoramas of phones have none, and the last byte is the first that gets lost."""
     return File(np.concatenate([file.data, np.array([0xFF, 0xD9], np.uint8)]), file.name, file.errors)
 
 
@@ -217,7 +216,7 @@ def _raw(file: File, camera: str, smallest: int) -> Read:
         return Read(stored, full=full, depth=depth)
     read = _jpeg(File(file.data[found.start :], file.name, file.errors), "JPEG", smallest)
     full = read.full or (found.width, found.height)
-    return Read(read.stored, read.exif or file.data[:_TAIL].data, full, read.top, depth)
+    return replace(read, exif=read.exif or file.data[:_EXIF].data, full=full, depth=depth)
 
 
 READERS: dict[formats.Reader, Callable[[File, str, int], Read]] = {
