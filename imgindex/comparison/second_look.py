@@ -123,14 +123,13 @@ def _holdings(a: Array, b: Array, over: Overlay) -> tuple[tuple[float, float], f
     hidden_a, hidden_b = borders.hides(blank_a, blank_b, back), borders.hides(blank_b, blank_a, over.map_)
     shares = borders.share(blank_a.seen, hidden_b, over.map_), borders.share(blank_b.seen, hidden_a, back)
     inside = over.inside & _open(hidden_a, hidden_b, over)
-    if shares[0] >= _WHOLE > shares[1] and borders.echo(a, b, over.map_):
-        shares = shares[0], 1.0
-    elif shares[1] >= _WHOLE > shares[0] and borders.echo(b, a, back):
-        shares = 1.0, shares[1]
     if min(shares) >= _WHOLE or max(shares) < _WHOLE:
         return shares, 0.0, inside
-    larger, map_ = (a, over.map_) if shares[1] >= _WHOLE else (b, back)
+    smaller, larger, map_ = (b, a, over.map_) if shares[1] >= _WHOLE else (a, b, back)
     seams, plain = borders.seam(larger, map_)
+    # What is smooth around a crop, as a sky, is like an echo, too, but goes on without a seam.
+    if seams > _SET_OFF and borders.echo(smaller, larger, np.linalg.inv(map_)):
+        return (1.0, shares[1]) if larger is a else (shares[0], 1.0), 0.0, inside
     return shares, max(seams, plain if plain > 0.97 else 0.0), inside
 
 
