@@ -18,6 +18,7 @@ class Facts:
 
     format: str  # "jpeg", "png", "dng", ...
     frames: int = 1  # of an animation, or pages of a TIFF
+    extra: bool = False  # a film or further pictures lie in the file, too
     bits: int = 8  # a channel, as used
     alpha: bool = False  # something is really seen through
     colour: bool = True  # there is colour; a grey picture stored as RGB has none

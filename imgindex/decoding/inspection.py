@@ -21,6 +21,7 @@ def facts_of(data: bytes | memoryview, picture: Picture) -> Facts:
         format=picture.format,
         frames=picture.frames,
         bits=picture.bits,
+        extra=picture.extra,
         alpha=picture.alpha,
         colour=has_colour(picture.plain()),
         raw=bool(picture.raw),

@@ -8,6 +8,7 @@ from imgindex.decoding.containers import segments
 from imgindex.types import Pixels
 
 _END = re.compile(b"\xff\xd9")
+STRAY = 256  # bytes that a JPEG may have too many, as some cameras write; more are another file's
 _COMMENT, _ADOBE = 0xFE, 0xEE  # of what no picture is decoded from, only Adobe's APP14 says which colours are meant
 
 
@@ -30,6 +31,12 @@ def coded(data: Pixels, stop: int) -> bytes:
             at = part.end
     digest.update(data[at:stop].data)
     return digest.digest()
+
+
+def behind(data: Pixels, stop: int) -> bytes:
+    """A digest of what follows the end marker, such as a film or further pictures; empty where that is next to none."""
+    rest = data[stop:]
+    return hashlib.blake2b(rest.data, digest_size=32).digest() if len(rest) > STRAY and rest.any() else b""
 
 
 def _is_beside(marker: int) -> bool:

@@ -28,7 +28,8 @@ class Picture:
     frames: int = 1
     alpha: bool = False  # something is seen through
     on_black: bool | None = None  # what it stands on, black or white; None: it covers everything
-    more: bytes | None = b""  # digest of alpha, profile and all frames; None: they are too many to be compared
+    more: bytes | None = b""  # digest of alpha, profile and all else in the file; None: it cannot be compared
+    extra: bool = False  # a film or further pictures lie in the file, too
     whole: bool = True  # the data is complete
     raw: str = ""  # the kind of raw file, such as "dng", that the picture stands for
     top: Pixels | None = None  # (rows, columns), grey: the first rows of a reduced picture in full
@@ -86,7 +87,7 @@ class Picture:
         if self.more is None or (not self.coded if reduced else self.stored.nbytes > _DIGESTED):
             return bytes(DIGEST)
         digest = hashlib.blake2b(self.coded if reduced else self._colours().data, digest_size=DIGEST)
-        digest.update(repr((self.stored.dtype.str, self.white, self.linear, self.turn, self.full)).encode())
+        digest.update(repr((self.stored.dtype.str, self.white, self.linear, self.turn, self.full, self.depth)).encode())
         digest.update(self.more)
         return digest.digest()
 

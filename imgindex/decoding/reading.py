@@ -17,7 +17,6 @@ from imgindex.types import Array, Pixels
 
 _TOP = 250_000  # pixels of a reduced picture that are looked at in full, for 1.5 ms
 _EXIF = 1 << 20  # bytes of a raw file in which its first directory is
-_STRAY = 256  # bytes that a JPEG may have too many, as some cameras write; more are another file's
 
 
 class Unreadable(Exception):
@@ -51,6 +50,7 @@ class Read:
     full: tuple[int, int] | None = None  # columns and rows of the original, where `stored` is reduced
     top: Pixels | None = None  # (rows, columns), grey: its first rows in full then
     coded: bytes = b""  # a digest of what a reduced JPEG is decoded from
+    extra: bytes | None = b""  # a digest of what lies in the file beside it; None: it is not compared
     depth: int = 0  # bits a channel, where the pixels do not tell
 
 
@@ -69,9 +69,9 @@ def decode(file: File, smallest: int, *, on_black: bool | None = None) -> Pictur
     stored, white = read.stored, headers.white(data, kind, read.stored.dtype)
     count = coding.frames(data.data, kind)
     more = frames.digest_of_all(data, file.name, kind, count) if count > 1 else b"raw" if camera else b""
-    veil, alpha = 0.0, b""
+    veil, mask = 0.0, b""
     if stored.ndim == 3 and stored.shape[2] in (2, 4):
-        veil, alpha = cutouts.veil(stored, white)
+        veil, mask = cutouts.veil(stored, white)
         # libtiff hands out 8-bit colours already multiplied by alpha.
         premultiplied = kind == "TIFF" and stored.dtype == np.uint8
         if on_black is None:
@@ -89,14 +89,21 @@ def decode(file: File, smallest: int, *, on_black: bool | None = None) -> Pictur
         kind=kind,
         frames=count,
         alpha=veil > cutouts.SEEN_THROUGH,
-        on_black=on_black if alpha else None,
-        more=None if more is None else more + alpha + profiles.digest(icc),
+        on_black=on_black if mask else None,
+        more=None if veil > cutouts.UNSEEN else _joined(more, read.extra, mask, profiles.digest(icc)),
+        extra=read.extra != b"",
         raw=camera,
         top=read.top,
         icc=icc,
         coded=read.coded,
         depth=read.depth,
     )
+
+
+def _joined(*digests: bytes | None) -> bytes | None:
+    """None where one of them is."""
+    known = [one for one in digests if one is not None]
+    return b"".join(known) if len(known) == len(digests) else None
 
 
 def _plain(file: File, kind: str, _smallest: int) -> Read:
@@ -167,8 +174,10 @@ def _jpeg(file: File, _kind: str, smallest: int) -> Read:
     read = _opencv(file if end else _ended(file), "JPEG", flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if _is_damaged(file.complaint()):
         raise Unreadable("the JPEG data is damaged or cut short: a part of the picture is missing")
-    coded = jpeg.coded(file.data, end or len(file.data)) if scale > 1 else b""
-    return Read(read.stored, read.exif, full, _top(file.data, full, len(read.stored)), coded)
+    stop = end or len(file.data)
+    coded = jpeg.coded(file.data, stop) if scale > 1 else b""
+    top = _top(file.data, full, len(read.stored))
+    return Read(read.stored, read.exif, full, top, coded, jpeg.behind(file.data, stop))
 
 
 def _top(data: Array, full: tuple[int, int] | None, rows: int) -> Pixels | None:
@@ -189,7 +198,7 @@ def _is_damaged(complaint: str) -> bool:
     if "premature end" in complaint or "bad Huffman code" in complaint:
         return True
     surplus = re.search(r"(\d+) extraneous bytes", complaint)
-    return surplus is not None and int(surplus[1]) > _STRAY
+    return surplus is not None and int(surplus[1]) > jpeg.STRAY
 
 
 def _heif(file: File, _kind: str, _smallest: int) -> Read:
@@ -200,7 +209,9 @@ def _heif(file: File, _kind: str, _smallest: int) -> Read:
     pillow_heif.options.DECODE_THREADS = 1
     try:
         image = pillow_heif.open_heif(file.data.tobytes(), convert_hdr_to_8bit=True, bgr_mode=True)
-        return Read(np.array(image))  # upright: libheif applies what the file says
+        bits = int(image.info.get("bit_depth", 8))
+        # Upright: libheif applies what the file says. Further pictures are not read.
+        return Read(np.array(image), extra=b"" if len(image) == 1 else None, depth=bits if bits > 8 else 0)
     except (ValueError, RuntimeError, OSError, EOFError, SyntaxError, LookupError) as error:
         raise Unreadable("the HEIC data is damaged, cut short, or of a kind that libheif cannot read") from error
 
@@ -216,7 +227,7 @@ def _raw(file: File, camera: str, smallest: int) -> Read:
         return Read(stored, full=full, depth=depth)
     read = _jpeg(File(file.data[found.start :], file.name, file.errors), "JPEG", smallest)
     full = read.full or (found.width, found.height)
-    return replace(read, exif=read.exif or file.data[:_EXIF].data, full=full, depth=depth)
+    return replace(read, exif=read.exif or file.data[:_EXIF].data, full=full, extra=b"", depth=depth)
 
 
 READERS: dict[formats.Reader, Callable[[File, str, int], Read]] = {

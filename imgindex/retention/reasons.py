@@ -93,6 +93,7 @@ class Reasons:
             "whole": f"is not damaged as {name} is" if x.whole else f"is damaged elsewhere than {name}",
             "raw": "has the data of the sensor",
             "frames": f"has {x.frames} frames, and {name} is not known to have all of them",
+            "extra": f"has a film or further pictures in it, which {name} does not have",
             "alpha": f"has transparency, which {name} does not have",
             "colour": only if alone else f"has colours, which {name} does not have",
             "depth": f"has {x.bits} bits a channel, {name} only {y.bits}",

@@ -14,9 +14,7 @@ from imgindex.retention.holding import Decision, decide
 from imgindex.retention.relations import Relation
 from imgindex.retention.units import File, distinct
 
-PLAIN = Facts(
-    "jpeg", 1, 8, False, True, False, 92, "4:2:0", 1.0, 1.0, True, *(None,) * 8
-)  # no metadata: captured to software
+PLAIN = Facts("jpeg", quality=92, subsampling="4:2:0", detail=1.0, noise=1.0)
 ITSELF = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 LEFT_RIGHT = (-1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 UPSIDE_DOWN = (1.0, 0.0, 0.0, 0.0, -1.0, 1.0, 0.0, 0.0, 1.0)
@@ -78,6 +76,7 @@ def test_nothing_goes_that_is_no_version(kind):
     [
         ({"raw": True}, "has the data of the sensor"),
         ({"frames": 3}, "has 3 frames, and b.jpg is not known to have all of them"),
+        ({"extra": True}, "has a film or further pictures in it, which b.jpg does not have"),
         ({"alpha": True}, "has transparency, which b.jpg does not have"),
         ({"bits": 16}, "has 16 bits a channel, b.jpg only 8"),
         ({"detail": 4.0}, "has 2.0 times the detail of b.jpg"),

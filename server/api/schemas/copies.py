@@ -38,6 +38,7 @@ class Facts(Schema):
 
     format = text()
     frames = integer(metadata={"description": "Of an animation, or pages."})
+    extra = flag(metadata={"description": "A film or further pictures lie in the file, too."})
     bits = integer(metadata={"description": "Bits a channel."})
     alpha = flag(metadata={"description": "Something is really seen through."})
     colour = flag()
