@@ -23,7 +23,7 @@ def facts_of(data: bytes | memoryview, picture: Picture) -> Facts:
         bits=picture.bits,
         extra=picture.extra,
         alpha=picture.alpha,
-        colour=has_colour(picture.plain()),
+        colour=has_colour(picture.plain),
         raw=bool(picture.raw),
         quality=quality,
         subsampling=_subsampling(data, kind),
@@ -43,13 +43,13 @@ def _subsampling(data: bytes | memoryview, kind: str) -> str | None:
 def _detail_and_noise(picture: Picture, quality: int | None) -> tuple[float, float]:
     """Of the picture in full: a reduced one hides what its first rows may show, where there is something in them."""
     reduced = picture.reduced
-    share, noise = detail_and_noise(picture.plain())
+    share, noise = detail_and_noise(picture.plain)
     if reduced <= 1:
         return share, noise
     if share < _SHARP:
         return share / reduced**2, noise * reduced
     if picture.top is not None:
         rows = round(len(picture.top) / reduced)
-        if rows >= SMALLEST and detail_and_noise(picture.plain()[:rows])[0] >= _SHARP:
+        if rows >= SMALLEST and detail_and_noise(picture.plain[:rows])[0] >= _SHARP:
             return detail_and_noise(picture.top)
     return coding.kept(quality), noise * reduced

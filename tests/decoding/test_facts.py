@@ -96,6 +96,17 @@ def test_bits_that_only_repeat_others_do_not_count(decoder: Decoder) -> None:
     assert facts(decoder, save(Image.fromarray(scene()).convert("1"), "PNG")).bits == 1
 
 
+def test_a_single_pixel_says_that_all_bits_are_used(decoder: Decoder) -> None:
+    line = np.zeros((2500, 2500), np.uint8)
+    assert facts(decoder, save(line, "PNG")).bits == 1
+    line[0, 0] = 7
+    assert facts(decoder, save(line, "PNG")).bits == 8
+    wide = np.full((2500, 2500), 257 * 9, np.uint16)
+    assert facts(decoder, cv2.imencode(".png", wide)[1].tobytes()).bits == 8
+    wide[-1, -1] = 256 * 9  # of 8 bits in another way
+    assert facts(decoder, cv2.imencode(".png", wide)[1].tobytes()).bits == 16
+
+
 def test_alpha_is_used_only_where_something_is_seen_through(decoder: Decoder) -> None:
     cut = np.dstack([scene(), np.full((360, 480), 255, np.uint8)])
     idle = cut.copy()
