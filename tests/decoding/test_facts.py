@@ -469,12 +469,13 @@ def test_white_may_be_zero_at_16_bits(decoder: Decoder) -> None:
 
 
 def icc_profile(columns: tuple[tuple[float, float, float], ...], gamma: float) -> bytes:
-    """A version 2 profile of three primaries and a gamma."""
+    """A version 2 profile of three primaries and a gamma, as a curve of 1,024 numbers."""
 
     def fixed(values: tuple[float, ...]) -> bytes:
         return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
 
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+    numbers = (np.linspace(0, 1, 1024) ** gamma * 65535).round().astype(">u2")
+    curve = b"curv\0\0\0\0" + struct.pack(">I", len(numbers)) + numbers.tobytes()
     tags = [(b"desc", b"desc\0\0\0\0\0\0\0\5made\0" + bytes(79)), (b"cprt", b"text\0\0\0\0none\0"),
             (b"wtpt", b"XYZ \0\0\0\0" + fixed((0.9642, 1, 0.8249)))]  # fmt: skip
     for name, column in zip((b"r", b"g", b"b"), columns, strict=True):
@@ -492,6 +493,7 @@ def icc_profile(columns: tuple[tuple[float, float, float], ...], gamma: float) -
 
 
 SRGB = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410))
+DISPLAY_P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -505,7 +507,24 @@ def test_colours_are_shown_as_their_profile_means_them(decoder: Decoder, kind: s
     assert found.digest != decoder.decode(save(np.ascontiguousarray(image[..., [1, 2, 0]]), kind, **options)).digest
 
 
-@pytest.mark.parametrize("icc", [icc_profile(SRGB, 2.2), b"", b"no profile at all" * 20, icc_profile(SRGB, 2.2)[:200]])
+def srgb_profile() -> bytes:
+    cms = pytest.importorskip("PIL.ImageCms")
+    return cms.ImageCmsProfile(cms.createProfile("sRGB")).tobytes()
+
+
+@pytest.mark.parametrize("icc", [srgb_profile(), b"", b"no profile at all" * 20, srgb_profile()[:200]])
 def test_a_profile_of_srgb_or_of_nonsense_changes_nothing(decoder: Decoder, icc: bytes) -> None:
     with_icc = decoder.decode(save(scene(), "PNG", **({"icc_profile": icc} if icc else {})))
     assert (with_icc.pixels == decoder.decode(save(scene(), "PNG")).pixels).all()
+
+
+@pytest.mark.parametrize(("columns", "gamma"), [(SRGB, 1.8), (SRGB, 2.2), (DISPLAY_P3, 2.2)])
+def test_a_profile_with_another_curve_or_other_primaries_is_not_srgbs(
+    decoder: Decoder, columns: tuple[tuple[float, float, float], ...], gamma: float
+) -> None:
+    plain = decoder.decode(save(scene(), "PNG"))
+    own, other = (
+        decoder.decode(save(scene(), "PNG", icc_profile=icc)) for icc in (srgb_profile(), icc_profile(columns, gamma))
+    )
+    assert own.digest == plain.digest != other.digest
+    assert (other.pixels != plain.pixels).any()
