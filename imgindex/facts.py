@@ -36,6 +36,7 @@ class Facts:
     longitude: float | None = None
     rating: int | None = None
     software: str | None = None
+    unread: bool = False  # there is metadata that cannot be read
 
     def to_json(self) -> str:
         """Compact; what is as usual is left out."""

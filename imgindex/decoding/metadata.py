@@ -38,12 +38,17 @@ class Metadata:
     longitude: float | None = None
     rating: int | None = None  # -1 (rejected) to 5
     software: str | None = None
+    unread: bool = False  # there is more, which cannot be read
 
 
 def metadata_of(data: bytes | memoryview, kind: str) -> Metadata:
-    """The metadata of a file of a format, as `formats.kind` names it; never raises."""
+    """The metadata of a file of a format, as `formats.kind` names it; raises nothing but MemoryError."""
     block, packet = exif.blocks(data, kind)
-    tags = exif.canon(data) if bytes(data[4:12]) == b"ftypcrx " else exif.tags(block)
+    unread, tags = False, dict[str, Any]()
+    try:
+        tags = exif.canon(data) if bytes(data[4:12]) == b"ftypcrx " else exif.tags(block)
+    except exif.UnreadError:
+        unread = True
     xml = xmp.properties(packet)
     latitude, longitude = _place(tags, xml)
     return Metadata(
@@ -55,6 +60,7 @@ def metadata_of(data: bytes | memoryview, kind: str) -> Metadata:
         longitude=longitude,
         rating=_rating(tags, xml),
         software=_text(tags, "Image Software") or clean(xml.get(_XAP + "CreatorTool")),
+        unread=unread,
     )
 
 

@@ -222,8 +222,28 @@ def bomb(entries: int, kind: int, count: int, length: int) -> bytes:
 )
 def test_bombs_of_exif_end_soon(block: bytes) -> None:
     timed(block, "TIFF")
-    file = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4s", len(block), b"eXIf") + block + bytes(4)
-    timed(file, "PNG")
+    timed(png_with(block), "PNG")
+
+
+def png_with(block: bytes) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4s", len(block), b"eXIf") + block + bytes(4)
+
+
+def test_metadata_that_cannot_be_read_is_not_taken_for_none() -> None:
+    for block in (bomb(60_000, 4, 999, 1_000_000), b"II*\0\xff\xff\xff\0" + b"Acme One" * 9):
+        assert read(png_with(block)).unread
+    assert not any(
+        read(data).unread for data in (png_with(b""), png_with(b"II*\0\x08\0\0\0" + bytes(90)), jpeg(), jpeg(CAMERA))
+    )
+
+
+def test_metadata_is_not_taken_for_damaged_where_there_is_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(pytest.importorskip("exifread"), "process_file", lacking)
+    with pytest.raises(MemoryError):
+        read(jpeg(CAMERA))
 
 
 def test_bombs_of_xmp_end_soon() -> None:

@@ -82,6 +82,7 @@ def test_nothing_goes_that_is_no_version(kind):
         ({"detail": 4.0}, "has 2.0 times the detail of b.jpg"),
         ({"captured": "2019-06-01T12:00:00"}, "has the capture time that no other has"),
         ({"latitude": 59.9, "longitude": 10.7}, "has the place that no other has"),
+        ({"unread": True}, "has metadata that cannot be read, so b.jpg is not known to have it"),
         ({"camera": "Acme One", "rating": 5}, "has the camera and rating that no other has"),
     ],
 )

@@ -56,6 +56,7 @@ class Facts(Schema):
     longitude = fields.Float()
     rating = fields.Integer()
     software = fields.String()
+    unread = flag(metadata={"description": "There is metadata that cannot be read."})
 
 
 class GroupFile(Schema):
