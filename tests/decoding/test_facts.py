@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import fields
@@ -328,6 +329,22 @@ def test_a_full_preview_stands_for_a_raw_file_and_a_small_one_does_not(decoder: 
     assert np.abs(found.pixels.astype(int) - decoder.decode(jpeg).pixels).mean() < 1
     assert found.digest != digest(decoder, jpeg)
     assert raw.preview(dng(thumb, full, preview=save(thumb, "JPEG")), "dng") is None
+
+
+def test_a_preview_behind_the_tiles_of_raw_data_is_found() -> None:
+    full = scene(640, 480)
+    tile = b"\xff\xd8\xff\xc3\0\x0b\x10\1\0\1\0\1\1\x11\0\xff\xda\0\2" + bytes(200)
+    data = dng(scene(128, 96, seed=9), full, preview=1600 * tile + save(full, "JPEG"))
+    found = raw.preview(data, "dng")
+    assert found is not None
+    assert (found.width, found.height) == (640, 480)
+
+
+@pytest.mark.parametrize("start", [b"\xff\xd8\xff", b"\xff\xd8\xff\xd0"])
+def test_many_starts_of_pictures_end_soon(start: bytes) -> None:
+    began = time.process_time()
+    assert raw.preview(start * (1 << 20), "raf") is None
+    assert time.process_time() - began < 1
 
 
 def test_a_tiff_picture_is_no_raw_file() -> None:
