@@ -27,7 +27,6 @@ class Facts:
     subsampling: str | None = None  # "4:2:0", ...
     detail: float = 0.0  # effective megapixels
     noise: float = 0.0  # sigma, grey values
-    whole: bool = True  # the data is complete
     captured: str | None = None  # ISO 8601, with sub-seconds and offset where known
     camera: str | None = None
     serial: str | None = None

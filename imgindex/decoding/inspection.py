@@ -29,7 +29,6 @@ def facts_of(data: bytes | memoryview, picture: Picture) -> Facts:
         subsampling=_subsampling(data, kind),
         detail=round(width * height / 1e6 * share, 4),
         noise=round(noise, 2),
-        whole=picture.whole,
         **{field.name: getattr(written, field.name) for field in fields(written)},
     )
 

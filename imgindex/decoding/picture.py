@@ -33,7 +33,6 @@ class Picture:
     on_black: bool | None = None  # what it stands on, black or white; None: it covers everything
     more: bytes | None = b""  # digest of alpha, profile and all else in the file; None: it cannot be compared
     extra: bool = False  # a film or further pictures lie in the file, too
-    whole: bool = True  # the data is complete
     raw: str = ""  # the kind of raw file, such as "dng", that the picture stands for
     top: Pixels | None = None  # (rows, columns), grey: the first rows of a reduced picture in full
     icc: bytes = b""  # profile of the colours, where they are not sRGB's

@@ -57,7 +57,6 @@ def known(file: GroupFile) -> list[str]:
     told += ["raw data"] if facts.raw else []
     told += [f"{facts.bits} bits a channel"] if facts.bits > 8 else []
     told += ["transparent"] if facts.alpha else []
-    told += ["damaged"] if not facts.whole else []
     told += ["metadata that cannot be read"] if facts.unread else []
     told += [f"JPEG quality {facts.quality}"] if facts.quality else []
     told += [f"taken {facts.captured[:16].replace('T', ' ')}"] if facts.captured else []

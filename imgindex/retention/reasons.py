@@ -92,7 +92,6 @@ class Reasons:
             "part": f"shows something that {name} does not show",
             "edited": f"differs from {name} in a place",
             "alike": f"is another shot than {name}",
-            "whole": f"is not damaged as {name} is" if x.whole else f"is damaged elsewhere than {name}",
             "raw": "has the data of the sensor",
             "frames": f"has {x.frames} frames, and {name} is not known to have all of them",
             "extra": f"has a film or further pictures in it, which {name} does not have",

@@ -71,7 +71,6 @@ def test_subsampling_is_read(setting: int, name: str) -> None:
 def test_a_lossless_file_has_no_quality(decoder: Decoder) -> None:
     found = facts(decoder, save(scene(), "PNG"))
     assert (found.format, found.quality, found.subsampling, found.bits, found.frames) == ("png", None, None, 8, 1)
-    assert found.whole
     assert not found.raw
 
 
@@ -252,8 +251,6 @@ def test_a_jpeg_without_its_end_marker_is_whole(decoder: Decoder) -> None:
     for cut in (data[:-2], data[:-1], data[:-2] + b"\0\0Trailer"):
         found = decoder.decode(cut)
         assert found.digest == whole.digest
-        assert found.facts is not None
-        assert found.facts.whole
 
 
 def test_the_end_of_a_thumbnail_is_not_the_end_of_the_picture(decoder: Decoder) -> None:
@@ -375,7 +372,6 @@ values = {
     "quality": st.none() | st.integers(1, 100),
     "detail": st.floats(0, 1000),
     "noise": st.floats(0, 255),
-    "whole": st.booleans(),
     "captured": st.none() | st.text(max_size=40),
     "latitude": st.none() | st.floats(-90, 90),
     "rating": st.none() | st.integers(-1, 5),

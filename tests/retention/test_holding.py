@@ -97,10 +97,6 @@ def test_a_grey_copy_is_held_by_the_coloured_one():
     assert goes(two(y=replace(PLAIN, colour=False), place_ba=0.4)) == ["/p/b.jpg"]
 
 
-def test_a_damaged_file_holds_nothing_and_is_held_by_a_whole_one():
-    assert goes(two(replace(PLAIN, whole=False, detail=1.2), finer=0.1)) == ["/p/a.jpg"]
-
-
 def test_strong_compression_does_not_hold_what_is_compressed_less():
     assert goes(two(y=replace(PLAIN, quality=50))) == ["/p/b.jpg"]
     assert goes(two(y=replace(PLAIN, quality=50, captured="2019-06-01T12:00:00"))) == []
@@ -295,7 +291,6 @@ FACTS = st.builds(
     subsampling=some("4:2:0"),
     detail=st.sampled_from([1.0, 1.1, 2.0, 0.0]),
     noise=st.sampled_from([1.0, 9.0]),
-    whole=st.sampled_from([True] * 4 + [False]),
     captured=some("2019-06-01T12:00:00", "2019-06-01T12:00:00.5", "2019-06-01T12:00:00+01:00", "never"),
     camera=some("Acme One"),
     serial=some("1"),
@@ -359,8 +354,7 @@ def holds_by_facts(x: Facts, y: Facts) -> bool:
         ((x.latitude, x.longitude) if None not in (x.latitude, x.longitude) else None, (y.latitude, y.longitude)),
     ]
     return (
-        y.whole
-        and not x.raw
+        not x.raw
         and (y.frames, y.bits, y.alpha, y.colour) >= (x.frames, 0, False, False)
         and y.bits >= x.bits
         and y.alpha >= x.alpha

@@ -47,7 +47,6 @@ class Facts(Schema):
     subsampling = fields.String()
     detail = number(metadata={"description": "Effective megapixels."})
     noise = number(metadata={"description": "In grey values."})
-    whole = flag(metadata={"description": "The data is complete."})
     captured = fields.String()
     camera = fields.String()
     serial = fields.String()
