@@ -1,6 +1,7 @@
 """How two pictures relate of which a proof says that one lies over the other: what each holds, and where they differ.
 
-Both are laid over each other in the detail of the coarser one. Imports only NumPy and OpenCV: a decoder child looks.
+Both are laid over each other in the detail of the coarser one. Of imgindex it imports only its own room, as a decoder
+child looks.
 """
 
 from dataclasses import dataclass, replace

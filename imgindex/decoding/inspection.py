@@ -1,7 +1,5 @@
 """The facts of a file, from its bytes and its decoded picture. Runs in the process of `worker`."""
 
-from dataclasses import fields
-
 from imgindex.decoding import coding, metadata
 from imgindex.decoding.fineness import SMALLEST, detail_and_noise, has_colour
 from imgindex.decoding.picture import Picture
@@ -11,12 +9,11 @@ _SHARP = 0.9  # of a reduced picture's pixels that show something: so it ends wh
 
 
 def facts_of(data: bytes | memoryview, picture: Picture) -> Facts:
-    """The facts of a file's bytes and of the picture decoded from them; at most 2 ms beside decoding."""
+    """The facts of a file's bytes and of the picture decoded from them."""
     kind = picture.kind
     quality = coding.jpeg_quality(data) if kind == "JPEG" else None
     share, noise = _detail_and_noise(picture, quality)
     width, height = picture.size
-    written = metadata.metadata_of(data, kind)
     return Facts(
         format=picture.format,
         frames=picture.frames,
@@ -29,7 +26,7 @@ def facts_of(data: bytes | memoryview, picture: Picture) -> Facts:
         subsampling=_subsampling(data, kind),
         detail=round(width * height / 1e6 * share, 4),
         noise=round(noise, 2),
-        **{field.name: getattr(written, field.name) for field in fields(written)},
+        **vars(metadata.metadata_of(data, kind)),
     )
 
 

@@ -298,6 +298,7 @@ FACTS = st.builds(
     latitude=some(59.9),
     longitude=some(10.7),
     rating=some(0, 5),
+    unread=st.sampled_from([False] * 5 + [True]),
     software=some("a", "b"),
 )
 ALWAYS = st.just(PLAIN) | FACTS
@@ -354,7 +355,7 @@ def holds_by_facts(x: Facts, y: Facts) -> bool:
         ((x.latitude, x.longitude) if None not in (x.latitude, x.longitude) else None, (y.latitude, y.longitude)),
     ]
     return (
-        not x.raw
+        not (x.raw or x.unread)
         and (y.frames, y.bits, y.alpha, y.colour) >= (x.frames, 0, False, False)
         and y.bits >= x.bits
         and y.alpha >= x.alpha
