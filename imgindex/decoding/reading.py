@@ -157,7 +157,7 @@ def _planes(data: Pixels) -> Array | None:
         raise Unreadable("the TIFF keeps its colours in planes, in a way that OpenCV cannot read") from error
 
 
-def _jpeg(file: File, _kind: str, smallest: int) -> Read:
+def _jpeg(file: File, kind: str, smallest: int) -> Read:
     """Decode at 1/8, 1/4 or 1/2 where that is enough: an average over blocks, for a fraction of the cost."""
     full = headers.jpeg_size(file.data)
     scale = 1
@@ -177,7 +177,8 @@ def _jpeg(file: File, _kind: str, smallest: int) -> Read:
     stop = end or len(file.data)
     coded = jpeg.coded(file.data, stop) if scale > 1 else b""
     top = _top(file.data, full, len(read.stored))
-    return Read(read.stored, read.exif, full, top, coded, jpeg.behind(file.data, stop))
+    extra = jpeg.behind(file.data, stop) if kind == "JPEG" else b""  # behind a raw file's preview lies the rest of it
+    return Read(read.stored, read.exif, full, top, coded, extra)
 
 
 def _top(data: Array, full: tuple[int, int] | None, rows: int) -> Pixels | None:
@@ -225,9 +226,9 @@ def _raw(file: File, camera: str, smallest: int) -> Read:
         except raw.NoPictureError as reason:
             raise Unreadable(str(reason)) from reason
         return Read(stored, full=full, depth=depth)
-    read = _jpeg(File(file.data[found.start :], file.name, file.errors), "JPEG", smallest)
+    read = _jpeg(File(file.data[found.start :], file.name, file.errors), camera, smallest)
     full = read.full or (found.width, found.height)
-    return replace(read, exif=read.exif or file.data[:_EXIF].data, full=full, extra=b"", depth=depth)
+    return replace(read, exif=read.exif or file.data[:_EXIF].data, full=full, depth=depth)
 
 
 READERS: dict[formats.Reader, Callable[[File, str, int], Read]] = {

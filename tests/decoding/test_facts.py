@@ -320,9 +320,9 @@ def test_a_raw_file_is_never_shown_by_its_thumbnail(decoder: Decoder) -> None:
 def test_a_full_preview_stands_for_a_raw_file_and_a_small_one_does_not(decoder: Decoder) -> None:
     full, thumb = scene(640, 480), scene(128, 96, seed=9)
     jpeg = save(full, "JPEG", quality=95)
-    found = decoder.decode(dng(thumb, full, preview=jpeg))
+    found = decoder.decode(dng(thumb, full, preview=jpeg + bytes(range(256)) * 2))
     assert found.facts is not None
-    assert (found.width, found.height, found.facts.raw) == (640, 480, True)
+    assert (found.width, found.height, found.facts.raw, found.facts.extra) == (640, 480, True, False)
     assert np.abs(found.pixels.astype(int) - decoder.decode(jpeg).pixels).mean() < 1
     assert found.digest != digest(decoder, jpeg)
     assert raw.preview(dng(thumb, full, preview=save(thumb, "JPEG")), "dng") is None
