@@ -12,12 +12,28 @@ _VERSION = 1  # of the JSON; another one is read as far as its names are known
 _LONGEST = 128  # characters of a stored text
 
 
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What a camera or a program wrote, as clean values; None: not there, or not to be believed."""
+
+    captured: str | None = None  # ISO 8601, with sub-seconds and offset where known
+    camera: str | None = None
+    serial: str | None = None
+    unique: str | None = None  # "exif:", "original:", "document:", "instance:" or "burst:", and the id
+    latitude: float | None = None
+    longitude: float | None = None
+    rating: int | None = None  # -1 (rejected) to 5
+    software: str | None = None
+    unread: bool = False  # there is metadata that cannot be read
+
+
 @dataclass(frozen=True)
-class Facts:
+class Facts(Metadata):
     """What one content holds. Only facts of one picture's versions compare: `detail` of two scenes says nothing."""
 
     format: str  # "jpeg", "png", "dng", ...
     frames: int = 1  # of an animation, or pages of a TIFF
+    extra: bool = False  # a film or further pictures lie in the file, too
     bits: int = 8  # a channel, as used
     alpha: bool = False  # something is really seen through
     colour: bool = True  # there is colour; a grey picture stored as RGB has none
@@ -26,15 +42,6 @@ class Facts:
     subsampling: str | None = None  # "4:2:0", ...
     detail: float = 0.0  # effective megapixels
     noise: float = 0.0  # sigma, grey values
-    whole: bool = True  # the data is complete
-    captured: str | None = None  # ISO 8601, with sub-seconds and offset where known
-    camera: str | None = None
-    serial: str | None = None
-    unique: str | None = None  # "exif:", "original:", "document:", "instance:" or "burst:", and the id
-    latitude: float | None = None
-    longitude: float | None = None
-    rating: int | None = None
-    software: str | None = None
 
     def to_json(self) -> str:
         """Compact; what is as usual is left out."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from imgindex.sidecars import one_shot, partner, partners, sidecars
+from imgindex.sidecars import one_shot, sidecars
 
 
 def make(folder: Path, *names: str) -> None:
@@ -60,20 +60,6 @@ def test_odd_names_have_their_sidecars(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_away_has_no_sidecars(tmp_path: Path) -> None:
     assert sidecars(str(tmp_path / "gone" / "a.jpg")) == ()
-    assert partner(str(tmp_path / "gone" / "a.jpg")) is None
-
-
-def test_raw_and_jpeg_of_one_shot_find_each_other(tmp_path: Path) -> None:
-    make(tmp_path, "IMG_1.CR2", "IMG_1.jpg", "IMG_2.jpg", "IMG_3.NEF", "IMG_3.jpg", "IMG_3.jpeg")
-    assert partner(str(tmp_path / "IMG_1.CR2")) == str(tmp_path / "IMG_1.jpg")
-    assert partner(str(tmp_path / "IMG_1.jpg")) == str(tmp_path / "IMG_1.CR2")
-    assert partner(str(tmp_path / "IMG_2.jpg")) is None
-    assert partner(str(tmp_path / "IMG_3.NEF")) is None  # which of the two, nobody knows
-
-
-def test_partners_among_known_paths_need_no_disk() -> None:
-    paths = ["/a/1.dng", "/a/1.JPG", "/b/1.jpg", "/a/2.arw", "/a/2.jpg", "/a/2.heic", "/a/3.png"]
-    assert partners(paths) == {"/a/1.dng": "/a/1.JPG", "/a/1.JPG": "/a/1.dng"}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """How two pictures relate of which a proof says that one lies over the other: what each holds, and where they differ.
 
-Both are laid over each other in the detail of the coarser one. Imports only NumPy and OpenCV: a decoder child looks.
+Both are laid over each other in the detail of the coarser one. Of imgindex it imports only its own room, as a decoder
+child looks.
 """
 
 from dataclasses import dataclass, replace
@@ -123,14 +124,13 @@ def _holdings(a: Array, b: Array, over: Overlay) -> tuple[tuple[float, float], f
     hidden_a, hidden_b = borders.hides(blank_a, blank_b, back), borders.hides(blank_b, blank_a, over.map_)
     shares = borders.share(blank_a.seen, hidden_b, over.map_), borders.share(blank_b.seen, hidden_a, back)
     inside = over.inside & _open(hidden_a, hidden_b, over)
-    if shares[0] >= _WHOLE > shares[1] and borders.echo(a, b, over.map_):
-        shares = shares[0], 1.0
-    elif shares[1] >= _WHOLE > shares[0] and borders.echo(b, a, back):
-        shares = 1.0, shares[1]
     if min(shares) >= _WHOLE or max(shares) < _WHOLE:
         return shares, 0.0, inside
-    larger, map_ = (a, over.map_) if shares[1] >= _WHOLE else (b, back)
+    smaller, larger, map_ = (b, a, over.map_) if shares[1] >= _WHOLE else (a, b, back)
     seams, plain = borders.seam(larger, map_)
+    # What is smooth around a crop, as a sky, is like an echo, too, but goes on without a seam.
+    if seams > _SET_OFF and borders.echo(smaller, larger, np.linalg.inv(map_)):
+        return (1.0, shares[1]) if larger is a else (shares[0], 1.0), 0.0, inside
     return shares, max(seams, plain if plain > 0.97 else 0.0), inside
 
 

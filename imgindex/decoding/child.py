@@ -13,7 +13,7 @@ from imgindex.decoding.protocol import LACKING, REPLY
 from imgindex.errors import DecodingStoppedError, ImgindexError
 
 # What one picture may take. Measured for 100 megapixels in each format: tests/benchmarks/README.md, "Decoding".
-CPU_SECONDS = 2.0  # JPEG, BMP, WebP and most PNG stay below; a noisy PNG of 174 MB takes 3.2
+CPU_SECONDS = 2.0  # most stay below; a TIFF in LZW takes 1.9 to 2.2, a noisy PNG of 174 MB 3.2
 LOOK = 3  # as often that for a look at two: both are decoded, and compared
 WALL_SECONDS = 30.0  # 15 times that: a busy machine refuses no picture, and none that hangs holds the others up
 MEMORY = 1_000_000_000  # bytes; the hungriest, a TIFF in LZW, peaks at 824 MB

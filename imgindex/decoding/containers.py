@@ -29,16 +29,18 @@ class Part:
         return self.start + self.length
 
 
-def segments(data: bytes | memoryview) -> Iterator[Part]:
+def segments(data: bytes | memoryview, most: int = PARTS) -> Iterator[Part]:
     """A JPEG's segments up to the first scan, which is included: kinds are marker bytes, lengths without their own."""
     at = 2
-    for _ in range(PARTS):
+    for _ in range(most):
         while at + 1 < len(data) and data[at] == 0xFF and data[at + 1] == 0xFF:  # padding
             at += 1
         if at + 4 > len(data) or data[at] != 0xFF:
             return
         marker = bytes(data[at + 1 : at + 2])
-        if marker == b"\x01" or 0xD0 <= marker[0] <= 0xD8:
+        if marker == b"\xd8":  # another JPEG begins
+            return
+        if marker == b"\x01" or 0xD0 <= marker[0] <= 0xD7:
             at += 2
             continue
         (length,) = struct.unpack_from(">H", data, at + 2)

@@ -8,6 +8,7 @@ import numpy as np
 from imgindex.types import Array
 
 SEEN_THROUGH = 0.001  # of a picture's area; less is an idle channel with a hole, or rounded corners
+UNSEEN = 0.999  # of a picture's area, from which nothing is left to compare, and its colours can be brought back
 _STRIP = 256  # rows that are composited at a time, so that the copies stay small
 _SAMPLE = 256  # pixels across, of a look at all of a picture
 _LIGHT, _MOSTLY = 0.9, 0.95  # a drawing with so much of it so light would vanish on white: it stands on black

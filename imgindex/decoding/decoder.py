@@ -1,7 +1,7 @@
 """Bytes -> an upright RGB picture of one size, in a guarded child process.
 
-A picture is hostile until it is decoded: decoders crash, spin and ask for gigabytes. So `worker` does
-it in processes of its own, with at most 2 seconds of processor time and 1 GB of memory for a picture.
+A picture is hostile until it is decoded: decoders crash, spin and ask for gigabytes. So `worker` does it in processes
+of its own, with at most 1 GB of memory, and 2 seconds of processor time for a picture, 6 for a look at two.
 A damaged or cut-short file is refused even where a part of it could be shown: half a picture is another picture.
 """
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 from imgindex.decoding.containers import boxes, chunks, directories, riff, segments
 
 _READS, _BYTES = 6_000, 1_000_000  # of one EXIF block; of 95 cameras none needs 4,000 or 50,000; bombs never end
+_EMPTY = 14  # bytes of a block without tags: its header, and a directory of none
 _PACKET = 1_000_000  # bytes of XMP that are taken
 _EDGES = 262_144  # bytes at each end of a file that are searched for what has no place of its own
 _XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
@@ -80,6 +81,10 @@ def _packet(data: bytes) -> bytes:
     return found[0] if found else b""
 
 
+class UnreadError(Exception):
+    """There is metadata, but it cannot be read."""
+
+
 class _Bounded:
     """An EXIF block as a file that can be read so much and no more."""
 
@@ -103,20 +108,25 @@ class _Bounded:
 
 
 def tags(block: bytes | memoryview) -> dict[str, Any]:
-    """exifread's tags of a block; none for an empty or a damaged one."""
+    """exifread's tags of a block, none of an empty one; raises UnreadError for a damaged one."""
     if not block:
         return {}
     import exifread  # 30 ms: only where there is something to read
 
     exifread.logger.disabled = True
     try:
-        return dict(exifread.process_file(cast(BinaryIO, _Bounded(block)), details=False, extract_thumbnail=False))
-    except Exception:  # noqa: BLE001 - it reads hostile bytes and raises anything; what it cannot read is not there
-        return {}
+        found = dict(exifread.process_file(cast(BinaryIO, _Bounded(block)), details=False, extract_thumbnail=False))
+    except MemoryError:
+        raise
+    except Exception as error:  # it reads hostile bytes and raises anything
+        raise UnreadError from error
+    if not found and any(block[_EMPTY:]):
+        raise UnreadError
+    return found
 
 
 def canon(data: bytes | memoryview) -> dict[str, Any]:
-    """The tags of a CR3, which keeps its two directories apart: CMT1 is the first, CMT2 what is below it elsewhere."""
+    """As `tags`, of a CR3, which keeps its directories apart: CMT1 is the first, CMT2 what is below it elsewhere."""
     found: dict[str, Any] = {}
     for movie in boxes(data):
         for part in boxes(data, movie.start, movie.end) if movie.kind == b"moov" else ():

@@ -8,11 +8,11 @@ import re
 import struct
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from imgindex.decoding import exif, xmp
+from imgindex.facts import Metadata
 
 _NOTE = 262_144  # bytes of a block that are searched for a maker's note
 _TEXT = 64  # characters of a text that is kept
@@ -26,24 +26,14 @@ _CAMERA = "http://ns.google.com/photos/1.0/camera/"
 _APPLE = b"Apple iOS\0\0\x01MM"
 
 
-@dataclass(frozen=True)
-class Metadata:
-    """Clean values; None: not there, or not to be believed."""
-
-    captured: str | None = None  # ISO 8601, with sub-seconds and offset where known
-    camera: str | None = None
-    serial: str | None = None
-    unique: str | None = None  # "exif:", "original:", "document:", "instance:" or "burst:", and the id
-    latitude: float | None = None
-    longitude: float | None = None
-    rating: int | None = None  # -1 (rejected) to 5
-    software: str | None = None
-
-
 def metadata_of(data: bytes | memoryview, kind: str) -> Metadata:
-    """The metadata of a file of a format, as `formats.kind` names it; never raises."""
+    """The metadata of a file of a format, as `formats.kind` names it; raises nothing but MemoryError."""
     block, packet = exif.blocks(data, kind)
-    tags = exif.canon(data) if bytes(data[4:12]) == b"ftypcrx " else exif.tags(block)
+    unread, tags = False, dict[str, Any]()
+    try:
+        tags = exif.canon(data) if bytes(data[4:12]) == b"ftypcrx " else exif.tags(block)
+    except exif.UnreadError:
+        unread = True
     xml = xmp.properties(packet)
     latitude, longitude = _place(tags, xml)
     return Metadata(
@@ -55,6 +45,7 @@ def metadata_of(data: bytes | memoryview, kind: str) -> Metadata:
         longitude=longitude,
         rating=_rating(tags, xml),
         software=_text(tags, "Image Software") or clean(xml.get(_XAP + "CreatorTool")),
+        unread=unread,
     )
 
 
@@ -73,14 +64,15 @@ def moment(text: str | None, *, subseconds: str | None = None, offset: str | Non
     found = re.match(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d)(?::(\d\d)(\.\d{1,9})?)?(.*)", text or "")
     if not found:
         return None
-    *fields, fraction, rest = found.groups()
+    *numbers, fraction, rest = found.groups()
+    year, month, day, hour, minute, second = (int(number or 0) for number in numbers)
     if not fraction and subseconds and (digits := re.fullmatch(r"(\d{1,9})\s*", subseconds)):
         fraction = "." + digits[1]
     zone = re.fullmatch(r"\s*(Z|[+-]\d\d:\d\d)\s*", offset or rest or "")
     if zone and zone[1] != "Z" and not (zone[1][1:3] <= "14" and zone[1][4:] < "60"):
         zone = None
     try:
-        when = datetime(*(int(field or 0) for field in fields))  # type: ignore[arg-type]
+        when = datetime(year, month, day, hour, minute, second)
     except ValueError:
         return None
     stamp = when.isoformat()
@@ -103,11 +95,11 @@ def _numbers(tags: Mapping[str, Any], name: str) -> list[float]:
 
 
 def _captured(tags: Mapping[str, Any], xml: Mapping[str, str]) -> str | None:
-    for kind, digits in (("Original", "Original"), ("Digitized", "Digitized")):
+    for kind in ("Original", "Digitized"):
         when = moment(
             _text(tags, f"EXIF DateTime{kind}"),
-            subseconds=_text(tags, f"EXIF SubSecTime{digits}"),
-            offset=_text(tags, f"EXIF OffsetTime{digits}"),
+            subseconds=_text(tags, f"EXIF SubSecTime{kind}"),
+            offset=_text(tags, f"EXIF OffsetTime{kind}"),
         )
         if when:
             return when

@@ -2,7 +2,9 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -12,7 +14,8 @@ from imgindex.decoding.protocol import DIGEST
 from imgindex.types import Array, Pixels
 
 _DIGESTED = 100_000_000  # bytes; digesting more would cost too much of the time that a picture has
-_WINDOW = 2048  # pixels across, of what is told of more than 8 bits
+_WINDOW = 2048  # pixels across, of what is shown of more than 8 bits
+_STRIP = 64  # rows that are looked at together: they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,12 @@ class Picture:
     frames: int = 1
     alpha: bool = False  # something is seen through
     on_black: bool | None = None  # what it stands on, black or white; None: it covers everything
-    more: bytes | None = b""  # digest of alpha, profile and all frames; None: they are too many to be compared
-    whole: bool = True  # the data is complete
+    more: bytes | None = b""  # digest of alpha, profile and all else in the file; None: it cannot be compared
+    extra: bool = False  # a film or further pictures lie in the file, too
     raw: str = ""  # the kind of raw file, such as "dng", that the picture stands for
     top: Pixels | None = None  # (rows, columns), grey: the first rows of a reduced picture in full
     icc: bytes = b""  # profile of the colours, where they are not sRGB's
+    coded: bytes = b""  # a digest of what a reduced JPEG is decoded from
     depth: int = 0  # bits a channel, where the pixels do not tell
 
     @property
@@ -56,14 +60,20 @@ class Picture:
         """Bits a channel that are used: 16 that only repeat 8 are 8, and black and white is 1."""
         if self.depth:
             return self.depth
-        few = self._window()
-        if few.dtype == np.uint8:
-            return 1 if few.ndim == 2 and not cv2.inRange(few, 1, 254).any() else 8
-        if few.dtype != np.uint16:
+        if self.stored.dtype == np.uint8:
+            return 1 if self.stored.ndim == 2 and self._everywhere(_is_black_or_white) else 8
+        if self.stored.dtype != np.uint16:
             return 32
-        idle = not (few & 255).any() or not (few % 257).any()
+        idle = self._everywhere(_is_shifted) or self._everywhere(_is_repeated)
         return 8 if idle else max(9, round(float(np.log2((self.white or 65535) + 1))))
 
+    def _everywhere(self, so: Callable[[Array], bool]) -> bool:
+        """Whether it is so of all pixels: the middle first, which tells of most, then strip by strip."""
+        strips = (self.stored[row : row + _STRIP] for row in range(0, len(self.stored), _STRIP))
+        middle = len(self.stored) // 2
+        return so(self.stored[middle : middle + _STRIP]) and all(map(so, strips))
+
+    @cached_property
     def plain(self) -> Pixels:
         """(rows, columns) or (rows, columns, 3) BGR, 8 bit, as stored; of more than 8 bits only the middle."""
         eight = self.stored.dtype == np.uint8
@@ -77,16 +87,23 @@ class Picture:
         return np.nan_to_num(window.astype(np.float32), posinf=0, neginf=0) if wide else window
 
     def digest(self) -> bytes:
-        """32 bytes, the same for the same pixels in another lossless file; zeros for a large picture."""
-        if self.stored.nbytes > _DIGESTED or self.more is None:
+        """32 bytes, the same for the same pixels in another lossless file; zeros where they are not known or too many.
+
+        A reduced JPEG's are those that are coded alike: others may look the same once they are reduced.
+        """
+        reduced = self.reduced > 1
+        if self.more is None or (not self.coded if reduced else self.stored.nbytes > _DIGESTED):
             return bytes(DIGEST)
-        grey = self.stored.ndim == 2 and self.stored.dtype in (np.uint8, np.uint16)  # what a PNG keeps, but not a BMP
-        colours = cv2.cvtColor(self.stored, cv2.COLOR_GRAY2BGR) if grey else self.stored
-        stored = np.ascontiguousarray(colours[..., :3] if colours.ndim == 3 else colours)
-        digest = hashlib.blake2b(stored.data, digest_size=DIGEST)
-        digest.update(repr((stored.shape, stored.dtype.str, self.white, self.linear, self.turn, self.full)).encode())
+        digest = hashlib.blake2b(self.coded if reduced else self._colours().data, digest_size=DIGEST)
+        digest.update(repr((self.stored.dtype.str, self.white, self.linear, self.turn, self.full, self.depth)).encode())
         digest.update(self.more)
         return digest.digest()
+
+    def _colours(self) -> Array:
+        """(rows, columns, 3), as stored; of some types (rows, columns)."""
+        grey = self.stored.ndim == 2 and self.stored.dtype in (np.uint8, np.uint16)  # what a PNG keeps, but not a BMP
+        colours = cv2.cvtColor(self.stored, cv2.COLOR_GRAY2BGR) if grey else self.stored
+        return np.ascontiguousarray(colours[..., :3] if colours.ndim == 3 else colours)
 
     def rgb(self, width: int, height: int) -> Pixels:
         """The upright picture squashed to (height, width, 3), RGB, 8 bit."""
@@ -106,3 +123,17 @@ class Picture:
         width, height = self.size
         factor = min(1.0, (pixels / (width * height)) ** 0.5, side / max(width, height))
         return self.rgb(max(1, round(width * factor)), max(1, round(height * factor)))
+
+
+def _is_black_or_white(part: Array) -> bool:
+    return not cv2.inRange(part, 1, 254).any()
+
+
+def _is_shifted(part: Array) -> bool:
+    """Whether 16 bits hold 8 above, and nothing below."""
+    return not (part & 255).any()
+
+
+def _is_repeated(part: Array) -> bool:
+    """Whether 16 bits hold 8 twice."""
+    return not ((part >> 8) ^ (part & 255)).any()

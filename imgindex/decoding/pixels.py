@@ -30,6 +30,8 @@ def eight_bit(image: Array, white: float, linear: bool) -> Pixels:
     """Values of any type to 8 bits; `white` and `linear` as a `Picture` has them."""
     if image.dtype == np.uint8:
         return np.ascontiguousarray(image)
+    if image.dtype == np.uint16 and white and not linear:
+        return np.asarray(cv2.convertScaleAbs(image, alpha=255 / white))  # a tenth of the time of what follows
     if not white:  # float or wide integers: 0 to 1, or else whatever range the picture uses
         image = image - min(0.0, float(image.min()))
         white = max(1.0, float(np.percentile(image, _SURE_WHITE))) if image.max() > 1 else 1.0

@@ -2,9 +2,9 @@
 
 import hashlib
 import io
-import struct
 import zlib
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,7 @@ from imgindex.types import Pixels
 _LARGEST = 4_000_000  # bytes of a profile; a printer's has 2 MB
 _HEAD = 262_144  # bytes of a HEIC or AVIF in which its profile is
 _MARK = b"ICC_PROFILE\0"
-_SRGB = ((0.4360, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141))  # columns, for D50
-_NEAR = 0.003  # as sRGB's own versions differ; Display P3 is .08 away
+_NEAR = 2  # grey values; sRGB's own versions move colours by 1, gamma 2.2 greys by 9, Display P3 colours by 64
 
 
 def profile(data: bytes | memoryview, kind: str) -> bytes:
@@ -98,24 +97,11 @@ def _box(data: bytes | memoryview) -> bytes:
     return head[at + 8 : at - 4 + int.from_bytes(head[at - 4 : at], "big")] if at >= 4 else b""
 
 
+@lru_cache(maxsize=16)
 def _is_srgb(icc: bytes) -> bool:
-    """By its primaries and the length of its curves: one number in a curve is another gamma than sRGB's two."""
-    tags = _tags(icc)
-    for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), _SRGB, strict=True):
-        body = tags.get(name, b"")
-        if len(body) < 20:
-            return False
-        if max(abs(v / 65536 - c) for v, c in zip(struct.unpack(">3i", body[8:20]), column, strict=True)) > _NEAR:
-            return False
-    curve = tags.get(b"rTRC", b"")
-    if curve[:4] == b"curv" and len(curve) >= 14 and curve[8:12] == b"\0\0\0\1":
-        return bool(abs(int.from_bytes(curve[12:14], "big") / 256 - 2.2) < 0.1)  # so near that nobody sees it
-    return curve[:4] == b"para" or len(curve) > 64
-
-
-def _tags(icc: bytes) -> dict[bytes, bytes]:
-    found = {}
-    for at in range(132, min(len(icc), 132 + 12 * 64) - 11, 12):
-        name, start, length = struct.unpack_from(">4sII", icc, at)
-        found[name] = icc[start : start + min(length, 4096)]
-    return found
+    """Whether it leaves greys and colours as they are: sRGB's own profiles are many, and none moves them by more."""
+    greys = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    muted = np.array(list(product((64, 128, 192), repeat=3)), np.uint8)  # full ones are the same in a wider space
+    probe = np.concatenate([greys, muted])[None]
+    shown = to_srgb(probe, icc).astype(int)
+    return _change(icc) is not None and bool(np.abs(shown - probe).max() <= _NEAR)

@@ -5,8 +5,10 @@ is much smaller than the sensor is a thumbnail, and another picture's worth of p
 """
 
 import io
+import re
 import struct
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,9 @@ _MAKE, _DNG_VERSION = 271, 50706  # tags
 _MAKERS = {b"NIKON": "nef", b"SONY": "arw", b"PENTAX": "pef", b"RICOH": "pef", b"Canon": "cr2", b"OLYMP": "orf"}
 _FULL = 0.8  # of the sensor's longer side; previews have it all but for a border, thumbnails half at most
 _DENSITY = 0.5  # bytes a pixel that raw data has at least; tells the sensor's size where nothing else does
-_CANDIDATES = 64  # starts of JPEGs that are looked at
+_START = re.compile(b"\xff\xd8\xff")
+_CANDIDATES = 4096  # starts of JPEGs that are looked at: each tile of a DNG has one, 1,600 at 100 megapixels
+_HEADERS = 256  # segments of each
 _FRAMES = (b"\xc0", b"\xc1", b"\xc2")  # of JPEGs to look at; raw data itself may be a lossless one, \xc3
 
 
@@ -61,7 +65,7 @@ def _is_raw(directory: Directory) -> bool:
 
 def preview(data: bytes | memoryview, kind: str) -> Preview | None:
     """The largest JPEG in a raw file, if it is as large as the sensor."""
-    best = max(_previews(bytes(data)), key=lambda one: one.width * one.height, default=None)
+    best = max(_previews(data), key=lambda one: one.width * one.height, default=None)
     if best is None:
         return None
     longer = sensor(data, kind)
@@ -89,19 +93,14 @@ def bits(data: bytes | memoryview) -> int:
     return next((depth for depth in depths if 8 <= depth <= 16), 14)
 
 
-def _previews(data: bytes) -> list[Preview]:
-    found: list[Preview] = []
-    at = data.find(b"\xff\xd8\xff")
-    while at >= 0 and len(found) < _CANDIDATES:
-        size = _size(memoryview(data)[at:])
-        if size:
-            found.append(Preview(at, *size))
-        at = data.find(b"\xff\xd8\xff", at + 3)
-    return found
+def _previews(data: bytes | memoryview) -> list[Preview]:
+    view: Any = data  # re searches it without a copy
+    starts = (found.start() for found in islice(_START.finditer(view), _CANDIDATES))
+    return [Preview(at, *size) for at in starts if (size := _size(memoryview(data)[at:]))]
 
 
 def _size(data: memoryview) -> tuple[int, int] | None:
-    for part in segments(data):
+    for part in segments(data, _HEADERS):
         if part.kind in _FRAMES and part.length >= 6:
             rows, columns = struct.unpack_from(">HH", data, part.start + 1)
             return (columns, rows) if rows and columns else None

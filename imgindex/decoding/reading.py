@@ -6,19 +6,17 @@ Imports next to nothing else of imgindex, and OpenCV's faults are the process's.
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from imgindex.decoding import coding, cutouts, damage, formats, frames, headers, profiles, raw, tiff
-from imgindex.decoding.containers import segments
+from imgindex.decoding import coding, cutouts, damage, formats, frames, headers, jpeg, profiles, raw, tiff
 from imgindex.decoding.picture import Picture
 from imgindex.types import Array, Pixels
 
 _TOP = 250_000  # pixels of a reduced picture that are looked at in full, for 1.5 ms
-_TAIL = 1 << 20  # bytes in which a JPEG's end is looked for: films and maps of depth may follow it
-_STRAY = 256  # bytes that a JPEG may have too many, as some cameras write; more are another file's
+_EXIF = 1 << 20  # bytes of a raw file in which its first directory is
 
 
 class Unreadable(Exception):
@@ -51,6 +49,8 @@ class Read:
     exif: bytes | memoryview = b""
     full: tuple[int, int] | None = None  # columns and rows of the original, where `stored` is reduced
     top: Pixels | None = None  # (rows, columns), grey: its first rows in full then
+    coded: bytes = b""  # a digest of what a reduced JPEG is decoded from
+    extra: bytes | None = b""  # a digest of what lies in the file beside it; None: it is not compared
     depth: int = 0  # bits a channel, where the pixels do not tell
 
 
@@ -69,9 +69,9 @@ def decode(file: File, smallest: int, *, on_black: bool | None = None) -> Pictur
     stored, white = read.stored, headers.white(data, kind, read.stored.dtype)
     count = coding.frames(data.data, kind)
     more = frames.digest_of_all(data, file.name, kind, count) if count > 1 else b"raw" if camera else b""
-    veil, alpha = 0.0, b""
+    veil, mask = 0.0, b""
     if stored.ndim == 3 and stored.shape[2] in (2, 4):
-        veil, alpha = cutouts.veil(stored, white)
+        veil, mask = cutouts.veil(stored, white)
         # libtiff hands out 8-bit colours already multiplied by alpha.
         premultiplied = kind == "TIFF" and stored.dtype == np.uint8
         if on_black is None:
@@ -89,13 +89,21 @@ def decode(file: File, smallest: int, *, on_black: bool | None = None) -> Pictur
         kind=kind,
         frames=count,
         alpha=veil > cutouts.SEEN_THROUGH,
-        on_black=on_black if alpha else None,
-        more=None if more is None else more + alpha + profiles.digest(icc),
+        on_black=on_black if mask else None,
+        more=None if veil > cutouts.UNSEEN else _joined(more, read.extra, mask, profiles.digest(icc)),
+        extra=read.extra != b"",
         raw=camera,
         top=read.top,
         icc=icc,
+        coded=read.coded,
         depth=read.depth,
     )
+
+
+def _joined(*digests: bytes | None) -> bytes | None:
+    """None where one of them is."""
+    known = [one for one in digests if one is not None]
+    return b"".join(known) if len(known) == len(digests) else None
 
 
 def _plain(file: File, kind: str, _smallest: int) -> Read:
@@ -149,7 +157,7 @@ def _planes(data: Pixels) -> Array | None:
         raise Unreadable("the TIFF keeps its colours in planes, in a way that OpenCV cannot read") from error
 
 
-def _jpeg(file: File, _kind: str, smallest: int) -> Read:
+def _jpeg(file: File, kind: str, smallest: int) -> Read:
     """Decode at 1/8, 1/4 or 1/2 where that is enough: an average over blocks, for a fraction of the cost."""
     full = headers.jpeg_size(file.data)
     scale = 1
@@ -162,10 +170,15 @@ def _jpeg(file: File, _kind: str, smallest: int) -> Read:
         8: cv2.IMREAD_REDUCED_COLOR_8,
     }[scale]
     file.complaint()
-    read = _opencv(_ended(file), "JPEG", flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    end = jpeg.end(file.data)
+    read = _opencv(file if end else _ended(file), "JPEG", flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if _is_damaged(file.complaint()):
         raise Unreadable("the JPEG data is damaged or cut short: a part of the picture is missing")
-    return Read(read.stored, read.exif, full, _top(file.data, full, len(read.stored)))
+    stop = end or len(file.data)
+    coded = jpeg.coded(file.data, stop) if scale > 1 else b""
+    top = _top(file.data, full, len(read.stored))
+    extra = jpeg.behind(file.data, stop) if kind == "JPEG" else b""  # behind a raw file's preview lies the rest of it
+    return Read(read.stored, read.exif, full, top, coded, extra)
 
 
 def _top(data: Array, full: tuple[int, int] | None, rows: int) -> Pixels | None:
@@ -177,11 +190,7 @@ def _top(data: Array, full: tuple[int, int] | None, rows: int) -> Pixels | None:
 
 
 def _ended(file: File) -> File:
-    """The file with an end marker: panoramas of phones have none, and the last byte is the first that gets lost."""
-    # Behind the headers, as a thumbnail in them has an end, too.
-    scan = next((part.end for part in segments(file.data.data) if part.kind == b"\xda"), 0)
-    if b"\xff\xd9" in file.data[max(scan, len(file.data) - _TAIL) :].tobytes():
-        return file
+    """A file with an end marker: panoramas of phones have none, and the last byte is the first that gets lost."""
     return File(np.concatenate([file.data, np.array([0xFF, 0xD9], np.uint8)]), file.name, file.errors)
 
 
@@ -190,7 +199,7 @@ def _is_damaged(complaint: str) -> bool:
     if "premature end" in complaint or "bad Huffman code" in complaint:
         return True
     surplus = re.search(r"(\d+) extraneous bytes", complaint)
-    return surplus is not None and int(surplus[1]) > _STRAY
+    return surplus is not None and int(surplus[1]) > jpeg.STRAY
 
 
 def _heif(file: File, _kind: str, _smallest: int) -> Read:
@@ -201,7 +210,9 @@ def _heif(file: File, _kind: str, _smallest: int) -> Read:
     pillow_heif.options.DECODE_THREADS = 1
     try:
         image = pillow_heif.open_heif(file.data.tobytes(), convert_hdr_to_8bit=True, bgr_mode=True)
-        return Read(np.array(image))  # upright: libheif applies what the file says
+        bits = int(image.info.get("bit_depth", 8))
+        # Upright: libheif applies what the file says. Further pictures are not read.
+        return Read(np.array(image), extra=b"" if len(image) == 1 else None, depth=bits if bits > 8 else 0)
     except (ValueError, RuntimeError, OSError, EOFError, SyntaxError, LookupError) as error:
         raise Unreadable("the HEIC data is damaged, cut short, or of a kind that libheif cannot read") from error
 
@@ -215,9 +226,9 @@ def _raw(file: File, camera: str, smallest: int) -> Read:
         except raw.NoPictureError as reason:
             raise Unreadable(str(reason)) from reason
         return Read(stored, full=full, depth=depth)
-    read = _jpeg(File(file.data[found.start :], file.name, file.errors), "JPEG", smallest)
+    read = _jpeg(File(file.data[found.start :], file.name, file.errors), camera, smallest)
     full = read.full or (found.width, found.height)
-    return Read(read.stored, read.exif or file.data[:_TAIL].data, full, read.top, depth)
+    return replace(read, exif=read.exif or file.data[:_EXIF].data, full=full, depth=depth)
 
 
 READERS: dict[formats.Reader, Callable[[File, str, int], Read]] = {

@@ -53,10 +53,11 @@ def known(file: GroupFile) -> list[str]:
         return [NOT_SEEN]
     told = [f"{facts.detail:.2g} megapixels of detail"] if facts.detail else []
     told += [counted(facts.frames, "frame")] if facts.frames > 1 else []
+    told += ["a film or further pictures in it"] if facts.extra else []
     told += ["raw data"] if facts.raw else []
     told += [f"{facts.bits} bits a channel"] if facts.bits > 8 else []
     told += ["transparent"] if facts.alpha else []
-    told += ["damaged"] if not facts.whole else []
+    told += ["metadata that cannot be read"] if facts.unread else []
     told += [f"JPEG quality {facts.quality}"] if facts.quality else []
     told += [f"taken {facts.captured[:16].replace('T', ' ')}"] if facts.captured else []
     return told + ([printable(facts.camera)] if facts.camera else [])

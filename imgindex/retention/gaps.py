@@ -128,9 +128,9 @@ def gaps(x: Facts | None, y: Facts | None, how: Tie | None) -> tuple[str, ...]:
         return (how.kind,)
     same = how.kind == "same"
     lacking = {
-        "whole": not y.whole,
         "raw": x.raw,  # only the same bytes hold the sensor's data: its picture does not tell two of them apart
         "frames": y.frames < x.frames or (x.frames > 1 and not same),  # only the first ones were compared
+        "extra": x.extra and not same,
         "alpha": x.alpha and not y.alpha,
         "colour": x.colour and not y.colour,
         "depth": x.bits > y.bits,

@@ -14,6 +14,7 @@ def missed(x: Facts, y: Facts) -> tuple[str, ...]:
         "place": place(x) is not None and not _at(place(y), place(x)),
         "camera": not _says(y.camera, x.camera) or not _says(y.serial, x.serial),
         "rating": bool(x.rating) and x.rating != y.rating,
+        "metadata": x.unread,  # only the same bytes are known to have it
         "unique id": _of_shot(x.unique) is not None and _of_shot(y.unique) not in (None, _of_shot(x.unique)),
     }
     return tuple(name for name, gone in lost.items() if gone)

@@ -97,7 +97,7 @@ class Originals:
             not file.kept,
             not file.preferred,
             file.volatile,
-            facts is None or not facts.whole,
+            facts is None,
             int((self._central[file.image] - most) / _CENTRAL),
             file.image in self._bordered,
             int((self._enlarged(file) - least) / _ENLARGED),

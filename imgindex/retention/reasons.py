@@ -11,7 +11,7 @@ from imgindex.retention.units import File
 
 _TIMES = 1.5  # as much detail, from which it is worth telling
 _AROUND = 0.9  # of a picture, below which the other one shows more around it
-_METADATA = ("capture time", "place", "camera", "rating", "unique id")
+_METADATA = ("capture time", "place", "camera", "rating", "metadata", "unique id")
 CONTRADICTION = "what is known of these files contradicts itself, so all of them stay"
 NOT_SEEN = "has not been looked at closely yet"
 
@@ -44,7 +44,7 @@ class Reasons:
             _times(-finer): 4**-finer >= _TIMES,
             "more around it": how.cover < _AROUND,
             "its colours": bool(x and y and y.colour and not x.colour),
-            "more of its metadata": bool(x and y and missed(y, x)),
+            "more of its metadata": bool(x and y and not y.unread and missed(y, x)),
         }
         return [words for words, true in told.items() if true][:2]
 
@@ -74,6 +74,8 @@ class Reasons:
         return self._lacking(lacking[0], file, x, y, other)
 
     def _metadata(self, x: Facts, y: Facts, lacking: Sequence[str], name: str) -> str:
+        if "metadata" in lacking:
+            return f"has metadata that cannot be read, so {name} is not known to have it"
         words = " and ".join(lacking)
         has = {"capture time": y.captured, "place": place(y), "camera": y.camera, "rating": y.rating}
         if any(has.get(each, True) for each in lacking):
@@ -91,9 +93,9 @@ class Reasons:
             "part": f"shows something that {name} does not show",
             "edited": f"differs from {name} in a place",
             "alike": f"is another shot than {name}",
-            "whole": f"is not damaged as {name} is" if x.whole else f"is damaged elsewhere than {name}",
             "raw": "has the data of the sensor",
             "frames": f"has {x.frames} frames, and {name} is not known to have all of them",
+            "extra": f"has a film or further pictures in it, which {name} does not have",
             "alpha": f"has transparency, which {name} does not have",
             "colour": only if alone else f"has colours, which {name} does not have",
             "depth": f"has {x.bits} bits a channel, {name} only {y.bits}",

@@ -11,19 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgindex.decoding import formats
-from imgindex.decoding.metadata import Metadata, clean, metadata_of, moment
+from imgindex.decoding.metadata import clean, metadata_of, moment
+from imgindex.facts import Metadata
 
 Image = pytest.importorskip("PIL.Image")
 SECONDS = 1.0  # for one file's metadata, whatever it is; under 30 ms when nothing else runs
 
 
+def exif_of(tags: dict[int, Any]) -> bytes:
+    made = Image.Exif()
+    for tag, value in tags.items():
+        made[tag] = value
+    return made.tobytes()
+
+
 def jpeg(exif: dict[int, Any] | bytes = b"", xmp: str = "", kind: str = "JPEG") -> bytes:
-    block = exif
-    if isinstance(exif, dict):
-        made = Image.Exif()
-        for tag, value in exif.items():
-            made[tag] = value
-        block = made.tobytes()
+    block = exif_of(exif) if isinstance(exif, dict) else exif
     options = {"exif": block} if block else {}
     file = io.BytesIO()
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(file, kind, **options, **({"xmp": xmp.encode()} if xmp else {}))
@@ -74,12 +77,9 @@ def test_all_of_a_camera_is_read(kind: str) -> None:
 
 def test_heic_is_read() -> None:
     pillow_heif = pytest.importorskip("pillow_heif")
-    exif = Image.Exif()
-    for tag, value in CAMERA.items():
-        exif[tag] = value
     file = io.BytesIO()
     picture = pillow_heif.from_pillow(Image.new("RGB", (64, 64)))
-    picture.info["exif"] = exif.tobytes()
+    picture.info["exif"] = exif_of(CAMERA)
     picture.save(file)
     found = read(file.getvalue())
     assert (found.captured, found.serial) == ("2019-07-14T12:13:14.25+02:00", "2003456")
@@ -118,15 +118,12 @@ def box(kind: bytes, body: bytes) -> bytes:
 
 
 def test_the_two_directories_of_a_cr3_are_read() -> None:
-    def block(tags: dict[int, str]) -> bytes:
-        made = Image.Exif()
-        for tag, value in tags.items():
-            made[tag] = value
-        return made.tobytes().removeprefix(b"Exif\0\0")
-
     first, second = (
-        block({0x010F: "Canon", 0x0110: "Canon EOS R5"}),
-        block({0x9003: "2021:02:03 04:05:06", 0xA431: "0123456"}),
+        exif_of(tags).removeprefix(b"Exif\0\0")
+        for tags in (
+            {0x010F: "Canon", 0x0110: "Canon EOS R5"},
+            {0x9003: "2021:02:03 04:05:06", 0xA431: "0123456"},
+        )
     )
     inner = box(b"uuid", bytes(16) + box(b"CMT1", first) + box(b"CMT2", second))
     found = read(box(b"ftyp", b"crx \0\0\0\1crx isom") + box(b"moov", inner))
@@ -222,8 +219,28 @@ def bomb(entries: int, kind: int, count: int, length: int) -> bytes:
 )
 def test_bombs_of_exif_end_soon(block: bytes) -> None:
     timed(block, "TIFF")
-    file = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4s", len(block), b"eXIf") + block + bytes(4)
-    timed(file, "PNG")
+    timed(png_with(block), "PNG")
+
+
+def png_with(block: bytes) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4s", len(block), b"eXIf") + block + bytes(4)
+
+
+def test_metadata_that_cannot_be_read_is_not_taken_for_none() -> None:
+    for block in (bomb(60_000, 4, 999, 1_000_000), b"II*\0\xff\xff\xff\0" + b"Acme One" * 9):
+        assert read(png_with(block)).unread
+    assert not any(
+        read(data).unread for data in (png_with(b""), png_with(b"II*\0\x08\0\0\0" + bytes(90)), jpeg(), jpeg(CAMERA))
+    )
+
+
+def test_metadata_is_not_taken_for_damaged_where_there_is_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(pytest.importorskip("exifread"), "process_file", lacking)
+    with pytest.raises(MemoryError):
+        read(jpeg(CAMERA))
 
 
 def test_bombs_of_xmp_end_soon() -> None:

@@ -40,7 +40,6 @@ class Shown:
     frames: int = 1
     bits: int = 8
     raw: bool = False
-    whole: bool = True
     shot: int | None = None  # the second of its capture
     rating: int | None = None
     copies: int = 1  # files of it
@@ -54,7 +53,7 @@ class Shown:
         captured = None if self.shot is None else (FIRST + timedelta(seconds=self.shot)).isoformat()
         return Facts(
             "jpeg", frames=self.frames, bits=self.bits, alpha=self.alpha, colour=self.colour, raw=self.raw, quality=95,
-            detail=self.length * 4.0**self.level, noise=1.0, whole=self.whole, captured=captured, rating=self.rating,
+            detail=self.length * 4.0**self.level, noise=1.0, captured=captured, rating=self.rating,
         )  # fmt: skip
 
     def lost_with(self, other: "Shown") -> list[str]:
@@ -68,7 +67,6 @@ class Shown:
             "frames": self.frames > other.frames,
             "depth": self.bits > other.bits,
             "raw data": self.raw,
-            "all of it": not other.whole,
             "its moment": self.shot is not None and self.shot != other.shot,
             "its rating": self.rating is not None and self.rating != other.rating,
         }
@@ -82,7 +80,7 @@ def seldom(usual, *others):
 SHOWN = st.builds(
     Shown, start=seldom(0, 1, 2), length=seldom(4, 2, 3, 5), level=st.integers(0, 2), sticker=seldom(0, 1, 2),
     colour=seldom(True, False), alpha=seldom(False, True), frames=seldom(1, 3), bits=seldom(8, 16),
-    raw=seldom(False, True), whole=seldom(True, False), shot=seldom(None, 0, 1), rating=seldom(None, 3, 5),
+    raw=seldom(False, True), shot=seldom(None, 0, 1), rating=seldom(None, 3, 5),
     copies=seldom(1, 2), protected=seldom(False, True),
 )  # fmt: skip
 

@@ -16,9 +16,7 @@ from imgindex.retention.holding import Decision, decide
 from imgindex.retention.relations import Relation
 from imgindex.retention.units import File
 
-PLAIN = Facts(
-    "jpeg", 1, 8, False, True, False, 92, "4:2:0", 1.0, 1.0, True, *(None,) * 8
-)  # no metadata: captured to software
+PLAIN = Facts("jpeg", quality=92, subsampling="4:2:0", detail=1.0, noise=1.0)
 ITSELF = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 LEFT_RIGHT = (-1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 UPSIDE_DOWN = (1.0, 0.0, 0.0, 0.0, -1.0, 1.0, 0.0, 0.0, 1.0)
@@ -80,11 +78,13 @@ def test_nothing_goes_that_is_no_version(kind):
     [
         ({"raw": True}, "has the data of the sensor"),
         ({"frames": 3}, "has 3 frames, and b.jpg is not known to have all of them"),
+        ({"extra": True}, "has a film or further pictures in it, which b.jpg does not have"),
         ({"alpha": True}, "has transparency, which b.jpg does not have"),
         ({"bits": 16}, "has 16 bits a channel, b.jpg only 8"),
         ({"detail": 4.0}, "has 2.0 times the detail of b.jpg"),
         ({"captured": "2019-06-01T12:00:00"}, "has the capture time that no other has"),
         ({"latitude": 59.9, "longitude": 10.7}, "has the place that no other has"),
+        ({"unread": True}, "has metadata that cannot be read, so b.jpg is not known to have it"),
         ({"camera": "Acme One", "rating": 5}, "has the camera and rating that no other has"),
     ],
 )
@@ -97,10 +97,6 @@ def test_a_file_stays_for_what_the_other_lacks(more, sentence):
 
 def test_a_grey_copy_is_held_by_the_coloured_one():
     assert goes(two(y=replace(PLAIN, colour=False), place_ba=0.4)) == ["/p/b.jpg"]
-
-
-def test_a_damaged_file_holds_nothing_and_is_held_by_a_whole_one():
-    assert goes(two(replace(PLAIN, whole=False, detail=1.2), finer=0.1)) == ["/p/a.jpg"]
 
 
 def test_strong_compression_does_not_hold_what_is_compressed_less():
@@ -324,7 +320,6 @@ FACTS = st.builds(
     subsampling=some("4:2:0"),
     detail=st.sampled_from([1.0, 1.1, 2.0, 0.0]),
     noise=st.sampled_from([1.0, 9.0]),
-    whole=st.sampled_from([True] * 4 + [False]),
     captured=some("2019-06-01T12:00:00", "2019-06-01T12:00:00.5", "2019-06-01T12:00:00+01:00", "never"),
     camera=some("Acme One"),
     serial=some("1"),
@@ -332,6 +327,7 @@ FACTS = st.builds(
     latitude=some(59.9),
     longitude=some(10.7),
     rating=some(0, 5),
+    unread=st.sampled_from([False] * 5 + [True]),
     software=some("a", "b"),
 )
 ALWAYS = st.just(PLAIN) | FACTS
@@ -388,8 +384,7 @@ def holds_by_facts(x: Facts, y: Facts) -> bool:
         ((x.latitude, x.longitude) if None not in (x.latitude, x.longitude) else None, (y.latitude, y.longitude)),
     ]
     return (
-        y.whole
-        and not x.raw
+        not (x.raw or x.unread)
         and (y.frames, y.bits, y.alpha, y.colour) >= (x.frames, 0, False, False)
         and y.bits >= x.bits
         and y.alpha >= x.alpha

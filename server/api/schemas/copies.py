@@ -38,6 +38,7 @@ class Facts(Schema):
 
     format = text()
     frames = integer(metadata={"description": "Of an animation, or pages."})
+    extra = flag(metadata={"description": "A film or further pictures lie in the file, too."})
     bits = integer(metadata={"description": "Bits a channel."})
     alpha = flag(metadata={"description": "Something is really seen through."})
     colour = flag()
@@ -46,7 +47,6 @@ class Facts(Schema):
     subsampling = fields.String()
     detail = number(metadata={"description": "Effective megapixels."})
     noise = number(metadata={"description": "In grey values."})
-    whole = flag(metadata={"description": "The data is complete."})
     captured = fields.String()
     camera = fields.String()
     serial = fields.String()
@@ -55,6 +55,7 @@ class Facts(Schema):
     longitude = fields.Float()
     rating = fields.Integer()
     software = fields.String()
+    unread = flag(metadata={"description": "There is metadata that cannot be read."})
 
 
 class GroupFile(Schema):
