@@ -9,7 +9,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 	--no-header --no-emit-index-url --no-emit-find-links --all-extras --group dev -o requirements.lock
 STAMP = sed -i '/^\# Made /d; 1i \# Made on '$$(date -u +%Y-%m-%d)' by make lock: what make setup installs, byte for byte, whatever is released later.' requirements.lock
 
-.PHONY: setup demo browser test attack check bench screenshots lock upgrade outdated clean
+.PHONY: setup demo programs test attack check bench screenshots lock upgrade outdated clean
 
 setup: .venv/ready
 
@@ -36,19 +36,24 @@ setup: .venv/ready
 demo: setup
 	@$(BIN)/imgindex demo
 
-# The tests of the pages run in Chromium. Where it is not here and cannot be installed, they are skipped, and say so.
-browser:
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
-	{ test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing Chromium for the tests." && \
-	apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium >/dev/null; } || \
-	echo "The tests of the pages need Chromium: install the package chromium (Debian: sudo apt install chromium)." >&2
+# The tests of the pages run in Chromium, those of system calls under strace. Where one is not here and cannot be
+# installed, its tests are skipped, and say so.
+programs:
+	@$(call need,chromium,chromium chromium-browser google-chrome)
+	@$(call need,strace,strace)
 
-test: setup browser
+# A package of Debian's, and the names of the programs of which one must be there.
+need = for name in $(2); do command -v $$name >/dev/null && exit; done; \
+	test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "Installing $(1) for the tests." && \
+	apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $(1) >/dev/null || \
+	echo "Some tests need $(1): install it (Debian: sudo apt install $(1))." >&2
+
+test: setup programs
 	@$(BIN)/python -m pytest $(BESIDE)
 
 # The same kills and damages as in `make test`, but many more of them: a quarter of an hour.
-attack: setup
-	@IMGINDEX_ATTACK=1 $(BIN)/python -m pytest $(BESIDE) -m attack --timeout 1200
+attack: setup programs
+	@IMGINDEX_ATTACK=1 $(BIN)/python -m pytest -n 3 --dist load -m attack --timeout 1200
 
 check: setup
 	$(BIN)/ruff check .
@@ -61,7 +66,7 @@ bench: setup
 	@$(BIN)/python -m tests.benchmarks
 
 # Pictures of the pages: make screenshots TO=/tmp/pages [PHOTOS=~/Pictures]
-screenshots: setup browser
+screenshots: setup programs
 	@test -n "$(TO)" || { echo "Say where to: make screenshots TO=/tmp/pages" >&2; exit 1; }
 	@$(BIN)/python -m tests.support.screenshots $(TO) $(if $(PHOTOS),--photos $(PHOTOS))
 

@@ -3,13 +3,20 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from imgindex.errors import UsageError
+from imgindex.patience import answer, answers
 from imgindex.records import LARGEST_ID, Failure, File
 
+_PART = 4 << 20  # bytes: what the slowest network brings in the time that `patience` waits for a word
+
 EMPTY_PATH = "The path is empty; use . for the current folder."
+
+
+class NotRegularError(OSError):
+    """A path leads to no regular file."""
 
 
 class Found(NamedTuple):
@@ -31,16 +38,18 @@ class Content(NamedTuple):
 
 
 def absolute(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Absolute paths, links kept. Raises UsageError for one that is empty or does not exist."""
+    """Absolute paths, links kept. Raises UsageError for one that is empty, does not exist or does not answer."""
     full = []
     for path in paths:
         if not os.fspath(path):
             raise UsageError(EMPTY_PATH)
         full.append(os.path.abspath(os.path.expanduser(path)))
         try:
-            os.lstat(full[-1])
+            answer(lambda: os.lstat(full[-1]))
         except (FileNotFoundError, NotADirectoryError):
             raise UsageError(f"{full[-1]} does not exist.") from None
+        except TimeoutError as error:
+            raise UsageError(f"{full[-1]} is {reason(error)}; see to its drive, and try again.") from None
         except OSError:  # it may; `walk` lists what keeps us from it
             pass
     return full
@@ -90,27 +99,43 @@ def is_as_indexed(file: File) -> bool:
 
 
 def read(path: str, limit: int) -> Content:
-    """A file's bytes, read once. Raises OSError, also for a file of more than `limit` bytes."""
-    with open(path, "rb") as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise OSError(None, f"larger than {limit // 1_000_000} MB")
+    """A file's bytes, read once. Raises OSError, also for more than `limit` bytes, or TimeoutError by `answers`."""
+    parts, size = [], 0
+    for part in answers(lambda: _parts(path)):
+        size += len(part)
+        if size > limit:
+            raise OSError(None, f"larger than {limit // 1_000_000} MB")
+        parts.append(part)
+    data = parts[0] if len(parts) == 1 else b"".join(parts)
     return Content(data, hashlib.sha256(data).digest())
 
 
 def head(path: str, count: int) -> bytes:
-    """A file's first bytes. Raises OSError."""
-    with open(path, "rb") as file:
-        return file.read(count)
+    """A file's first bytes. Raises OSError, also where its drive does not answer."""
+    return next(answers(lambda: _parts(path, count)), b"")
+
+
+def _parts(path: str, size: int = _PART) -> Iterator[bytes]:
+    """A file's bytes, in parts of `size`."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe in its place must not hold us up
+    with open(handle, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise NotRegularError(None, "not a regular file")
+        while part := file.read(size):
+            yield part
+        if part is None:  # such as the kernel's log
+            raise OSError(None, "has nothing to read yet")
 
 
 def sha256_of(path: str) -> bytes | None:
     """The SHA-256 of a file as it is now, however large; None for what is no file any more. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place must not hold us up
-    with open(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            return None
-        return hashlib.file_digest(file, "sha256").digest()
+    digest = hashlib.sha256()
+    try:
+        for part in answers(lambda: _parts(path)):
+            digest.update(part)
+    except NotRegularError:
+        return None
+    return digest.digest()
 
 
 def reason(error: OSError) -> str:

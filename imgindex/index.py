@@ -148,7 +148,7 @@ class ImageIndex:
 
     def sync(self, *, progress: Progress | None = None) -> Added:
         """Walk the added folders again, and what was uploaded."""
-        return self._take(list(filter(os.path.isdir, self._remembered.folders())), progress, uploads=True)
+        return self._take(self._remembered.there(), progress, uploads=True)
 
     def _take(self, paths: Sequence[str], progress: Progress | None, *, uploads: bool = False) -> Added:
         start = time.monotonic()

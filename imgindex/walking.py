@@ -1,10 +1,12 @@
 """Walking folders: which files below them are looked at."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from imgindex.exclusions import IGNORE_FILE, Exclusions
 from imgindex.files import Found, look, reason
+from imgindex.patience import answers
 from imgindex.records import Failure
 
 
@@ -19,12 +21,27 @@ def walk(paths: Iterable[str], *, skip: str, exclusions: Exclusions | None = Non
     paths = list(paths)
     exclusions = exclusions or Exclusions()
     for path in paths:
-        for item in _below(path, skip, exclusions) if os.path.isdir(path) else [look(path)]:
+        for item in _answered(path, partial(_at, path, skip, exclusions)):
             if len(paths) > 1:  # only then may one lie inside another
                 if item.path in seen:
                     continue
                 seen.add(item.path)
             yield item
+
+
+def _answered(path: str, ask: Callable[[], Iterator[Found | Failure]]) -> Iterator[Found | Failure]:
+    """What a walk from a path finds, and a failure where the drive stops to answer."""
+    try:
+        yield from answers(ask)
+    except TimeoutError as error:
+        yield Failure(path, f"{reason(error)}; what else is there was not looked at")
+
+
+def _at(path: str, skip: str, exclusions: Exclusions) -> Iterator[Found | Failure]:
+    if os.path.isdir(path):
+        yield from _below(path, skip, exclusions)
+    else:
+        yield look(path)
 
 
 def _below(folder: str, skip: str, exclusions: Exclusions) -> Iterator[Found | Failure]:
@@ -64,7 +81,10 @@ def everything(path: str, *, own: str) -> Iterator[Found | Failure]:
 
     What is no regular file is told, as is the folder `own` of the index, which goes with what is around it.
     """
-    own = os.path.realpath(own)
+    yield from _answered(path, lambda: _everything(path, os.path.realpath(own)))
+
+
+def _everything(path: str, own: str) -> Iterator[Found | Failure]:
     if not os.path.isdir(path):
         yield look(path)
         return

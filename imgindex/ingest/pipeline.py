@@ -1,6 +1,7 @@
 """Taking files into an index: reading and decoding run beside embedding, so the model never waits."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from imgindex.types import Floats
 
 T = TypeVar("T")
 
+_SILENT = 3  # files of a drive that do not answer until the others on it are not asked: one may lie on a bad sector
 BATCH = 32  # images; measured in tests/benchmarks/README.md
 
 
@@ -64,6 +66,7 @@ class Pipeline:
         self._model = model
         self._recorder = recorder
         self._decoder = decoder_versions()
+        self._silent: Counter[int] = Counter()  # by device: files that did not answer in this run
         self._readers = ThreadPoolExecutor(READERS, "imgindex-read")
         self._embedding = ThreadPoolExecutor(1, "imgindex-embed")
 
@@ -75,6 +78,7 @@ class Pipeline:
     def run(self, found: Iterable[files.Found | Failure], recorded: Callable[[Tally], None]) -> Tally:
         """Take these files in; `recorded` is called after every batch that is safe in the database."""
         tally = Tally()
+        self._silent.clear()
         refused: list[files.Found] = []
         lost = self._take(found, tally, recorded, refused)
         if refused:
@@ -131,22 +135,27 @@ class Pipeline:
         return list(present.values())
 
     def _load(self, found: files.Found) -> _Loaded:
+        try:
+            return self._read(found)
+        except OSError as error:
+            self._silent[found.device] += isinstance(error, TimeoutError)
+            failure = Failure(found.path, files.reason(error))
+        except MemoryError:
+            failure = Failure(found.path, "the machine lacks memory to read it")
+        except DecodingStoppedError as error:
+            failure = Failure(found.path, str(error))
+        except UnreadablePictureError as error:
+            failure = Failure(found.path, str(error), found.bytes, found.mtime_ns)
+        return _Loaded(found, failure=failure)
+
+    def _read(self, found: files.Found) -> _Loaded:
+        if self._silent[found.device] >= _SILENT:
+            raise OSError(None, "its drive is not answering; add it again when it is")
         if is_no_picture(found.path):
             return _Loaded(found, no_picture=True)
-        try:
-            if found.bytes > LARGEST_FILE:
-                raise OSError(None, f"larger than {LARGEST_FILE // 1_000_000} MB")
-            return self._decoded(found, files.read(found.path, LARGEST_FILE))
-        except OSError as error:
-            return _Loaded(found, failure=Failure(found.path, files.reason(error)))
-        except MemoryError:
-            return _Loaded(found, failure=Failure(found.path, "the machine lacks memory to read it"))
-        except DecodingStoppedError as error:
-            return _Loaded(found, failure=Failure(found.path, str(error)))
-        except UnreadablePictureError as error:
-            return _Loaded(found, failure=Failure(found.path, str(error), found.bytes, found.mtime_ns))
-
-    def _decoded(self, found: files.Found, content: files.Content) -> _Loaded:
+        if found.bytes > LARGEST_FILE:
+            raise OSError(None, f"larger than {LARGEST_FILE // 1_000_000} MB")
+        content = files.read(found.path, LARGEST_FILE)
         if self._store.images.is_described(content.sha256):
             return _Loaded(found, content.sha256)
         known = self._store.images.id_of(content.sha256) is not None

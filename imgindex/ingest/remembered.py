@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from imgindex.exclusions import Exclusions, rules
 from imgindex.files import Found
 from imgindex.ingest.upload_folder import UploadFolder
+from imgindex.patience import answer
 from imgindex.records import Failure
 from imgindex.storage.storage import Storage
 from imgindex.walking import walk
@@ -23,6 +24,10 @@ class Remembered:
     def folders(self) -> list[str]:
         """All of them, by name."""
         return self._store.images.folders()
+
+    def there(self) -> list[str]:
+        """Those that are there, and those that do not answer: a walk says so of them."""
+        return list(filter(_is_there, self.folders()))
 
     def add(self, folders: Iterable[str], exclude: Sequence[str]) -> None:
         """Remember folders, with patterns of gitignore's kind beside those that they have; the last that fits decides.
@@ -75,3 +80,10 @@ class Remembered:
 
     def _patterns(self) -> dict[str, list[str]]:
         return dict(self._store.settings.get(_PATTERNS, {}))
+
+
+def _is_there(folder: str) -> bool:
+    try:
+        return answer(lambda: os.path.isdir(folder))
+    except TimeoutError:
+        return True

@@ -72,7 +72,8 @@ class Database:
     def _connection(self) -> sqlite_utils.Database:
         self._same_file()
         if not hasattr(self._local, "database"):
-            self._local.database = sqlite_utils.Database(self._connect())
+            # Looking for plugins reads a file of every installed package, and one could change what we rely on.
+            self._local.database = sqlite_utils.Database(self._connect(), execute_plugins=False)
         database: sqlite_utils.Database = self._local.database
         return database
 

@@ -11,6 +11,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ if __name__ == "__main__":
 import faiss  # noqa: E402, F401  # here and below: what a child would import first
 import sklearn.decomposition  # noqa: E402, F401
 
-from imgindex import ImageIndex, NotIndexedError  # noqa: E402
+from imgindex import ImageIndex, ImgindexError, NotIndexedError  # noqa: E402
 from imgindex.cli.app import main as cli  # noqa: E402
 from imgindex.decoding import decoder  # noqa: E402
 from imgindex.ingest import index_model as model  # noqa: E402
@@ -115,6 +117,23 @@ def read(index: str, stop: str, gone: bool = False) -> None:
     tell(f"rounds {rounds}")
 
 
+def upload(index: str, paths: list[str]) -> None:
+    """Take pictures as a server does, once."""
+    with opened(index) as images:
+        try:
+            received = [images.uploads.decode(Path(path).read_bytes()) for path in paths]
+            if new := [one for one in received if one.image is None]:
+                images.uploads.add(new, images.uploads.embed(new))
+        except ImgindexError as error:
+            sys.exit(f"imgindex: {error}")
+
+
+def await_tracer() -> None:
+    """Go on once another program (strace) has attached itself."""
+    while "TracerPid:\t0\n" in Path("/proc/self/status").read_text():
+        time.sleep(0.002)
+
+
 def command(arguments: list[str]) -> None:
     """Run the command line."""
     sys.argv = ["imgindex", *arguments]
@@ -146,9 +165,12 @@ def trace() -> None:
 
 def start(
     *, job: str, out: str, err: str, at: float = 0, inline: bool = True, traced: bool = False,
-    slow: float = 0, user: int = 0, **arguments: Any,
+    slow: float = 0, user: int = 0, awaited: bool = False, home: str = "", **arguments: Any,
 ) -> int:  # fmt: skip
-    """Fork a child for a job that begins at a time, in a session of its own; `slow`: seconds to embed a batch."""
+    """Fork a child for a job that begins at a time, in a session of its own; `slow`: seconds to embed a batch.
+
+    `awaited`: only once it is traced. `home`: the folder of its trash.
+    """
     if pid := os.fork():
         return pid
     code = 70
@@ -168,12 +190,18 @@ def start(
             trace()
         if user:
             os.setuid(user)
+        if home:
+            os.environ["XDG_DATA_HOME"] = home
         while time.time() < at:
             pass
+        if awaited:
+            await_tracer()
         globals()[job](**arguments)
         code = 0
     except SystemExit as exit:
-        code = int(exit.code or 0)
+        if isinstance(exit.code, str):
+            print(exit.code, file=sys.stderr)
+        code = int(isinstance(exit.code, str) or exit.code or 0)
     except BaseException:  # noqa: BLE001
         traceback.print_exc()
     sys.stdout.flush()
@@ -183,6 +211,9 @@ def start(
 
 def serve() -> None:
     """Do what standard input orders."""
+    sys.argv = ["imgindex", "models", "--json"]  # a first command imports what every one needs
+    with redirect_stdout(StringIO()), suppress(SystemExit):
+        cli()
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:
