@@ -30,6 +30,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """One connection; one request at a time, and the next one when its answer has gone."""
 
     error_task_class = ProblemTask
+    request: Any = None
+    will_close: bool = False
 
     def __init__(self, *given: Any, crowd: Crowd, proxied: bool, **more: Any) -> None:
         """`proxied`: what a proxy says is believed, and the client is who it says."""
@@ -118,6 +120,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         if sent:
             self._moved = time.monotonic()
         return sent
+
+    def handle_close(self) -> None:
+        super().handle_close()
+        if self.request is not None:
+            self.request.drop()
 
     def look(self, now: float) -> None:
         """End what takes too long; `now` is by time.monotonic."""

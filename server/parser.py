@@ -48,6 +48,9 @@ class _Nowhere:
 class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     """One request. A large body waits in a temporary file; if the disk is full, the client is told at its end."""
 
+    error: Error | None = None
+    body_rcv: Any = None
+
     def __init__(self, adj: Any, owner: Owner) -> None:
         super().__init__(adj)
         self.began = time.monotonic()
@@ -103,7 +106,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         if self.body_rcv is None:
             return None
         size = max(self.content_length, self.body_bytes_received)
-        if size > self._allowed:
+        if not self._allowed or size > self._allowed:
             return self._cut_off(size)
         if broken := self._framing():
             return self.refuse(broken)
@@ -117,17 +120,18 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         """The app is asked at once, and refuses it in its own words."""
         if 0 < self._allowed <= FORM:
             return self.refuse(NoTokenError("no token"))
-        self._drop()
+        self.drop()
         self.cut, self.completed, self.expect_continue = True, True, False
         self.headers.update(CONTENT_LENGTH=str(size), CONNECTION="close")
         return None
 
     def refuse(self, error: Error) -> None:
         """Go no further than here."""
-        self._drop()
+        self.drop()
         self.error, self.cut, self.completed, self.expect_continue = error, True, True, False
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Forget what has come of its body."""
         if self.body_rcv is not None:
             self.body_rcv.getbuf().close()
             self.body_rcv = None

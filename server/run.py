@@ -78,6 +78,9 @@ class Server:
             while not self._stopped:
                 wasyncore.loop(timeout=LOOK, use_poll=True, map=self._sockets, count=1)
                 self._watch(time.monotonic())
+                for channel in self._channels():
+                    if channel.will_close:  # waitress waits until there is room to write, which may be never
+                        channel.handle_close()
 
     def reload(self) -> None:
         """Make `run` read the tokens again, in whichever thread it is."""
@@ -90,6 +93,8 @@ class Server:
     def close(self) -> None:
         """Close all connections, once all requests are done or after 5 seconds; `run` must have returned."""
         self._server.task_dispatcher.shutdown()
+        for channel in self._channels():
+            channel.handle_close()
         self._server.close()
         wasyncore.close_all(self._sockets)
 

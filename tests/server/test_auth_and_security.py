@@ -277,9 +277,11 @@ class TestBehindAProxy:
 
     @pytest.mark.parametrize(
         "header",
-        ["X-Forwarded-For", "x-forwarded-proto", "X-Forwarded-Host", "X-Forwarded-Anything", "Via", "X-Real-IP"]
-        + ["Forwarded", "CF-Connecting-IP"],
-    )
+        [
+            "X-Forwarded-For", "x-forwarded-proto", "X-Forwarded-Host", "X-Forwarded-Any", "Via", "X-Real-IP",
+            "Forwarded", "CF-Connecting-IP",
+        ],
+    )  # fmt: skip
     def test_one_that_was_not_named_is_refused_in_a_sentence(self, tmp_path, header):
         """Without it, everybody whom it lets through would be taken for somebody on this machine."""
         with app_of(tmp_path) as app:
