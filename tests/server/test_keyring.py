@@ -33,6 +33,7 @@ def secrets(file):
 
 @pytest.fixture
 def app(tmp_path, file, secrets):
+    assert secrets  # they are in the file
     with app_of(tmp_path, TOKENS=file, TOKEN=GIVEN) as app:
         yield app
 

@@ -1,10 +1,13 @@
 """What is refused whoever asks, and what every answer carries."""
 
+import time
+
 import pytest
 from flask import Response
 
 from imgindex.server import problems
 from imgindex.server.middleware import security
+from imgindex.server.middleware.rate_limit import RateLimit
 from tests.support.serving import bare_app
 
 
@@ -147,3 +150,12 @@ class TestRate:
         for _ in range(9):
             assert client.post("/", headers={"Origin": "null"}).status_code == 403
         assert client.post("/").status_code == 200
+
+
+def test_a_clock_that_was_ahead_locks_nobody_out_for_long(monkeypatch):
+    limit, real = RateLimit("3 per minute"), time.time
+    with monkeypatch.context() as ahead:
+        ahead.setattr(time, "time", lambda: real() + 365 * 86_400)
+        assert [limit.hit("192.0.2.1") > 0 for _ in range(4)] == [False, False, False, True]
+    assert limit.wait("192.0.2.1") == 0
+    assert [limit.hit("192.0.2.1") > 0 for _ in range(4)] == [False, False, False, True]
