@@ -3,14 +3,12 @@
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-
-from apscheduler.schedulers.background import BackgroundScheduler
+from threading import Event, Thread
 
 from imgindex import BusyError, ImgindexError, is_due
 from imgindex.server.service import Service
 
 log = logging.getLogger("imgindex.server")
-logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a walk may well last longer than a minute
 
 LOOK = 60  # seconds between two checks: the precision of a cron expression
 RETRY = 600  # seconds before a failed recluster is tried again: whatever was wrong may last a while
@@ -22,28 +20,35 @@ class _StoppedError(ImgindexError):
 
 
 class Scheduler:
-    """One thread checks every minute: sync and report run in it, one at a time, and a recluster as a job."""
+    """One thread checks every minute: sync and report run in it, one at a time, and a recluster as a job.
+
+    It waits by the clock that only goes on, so that setting the other one back a year is not a year of waiting.
+    """
 
     def __init__(self, service: Service, *, synced: Callable[[], None] = lambda: None) -> None:
         """`synced` is called when the added folders have been walked."""
         self._service = service
         self._tell = synced
         self._synced = datetime.now(UTC)
-        self._closing = False
+        self._closing = Event()
         for schedule in filter(None, (service.settings.recluster, service.settings.report, service.settings.sync)):
             is_due(schedule, datetime.now(UTC))  # raises UsageError now, not in an hour
-        self._scheduler = BackgroundScheduler(executors={"default": {"type": "threadpool", "max_workers": 1}})
-        for job in (self.sync, self.report, self.recluster):
-            self._scheduler.add_job(_quietly(job), "interval", seconds=LOOK, coalesce=True, misfire_grace_time=None)
+        self._jobs = [_quietly(job) for job in (self.sync, self.report, self.recluster)]
+        self._thread = Thread(target=self._look, name="imgindex-schedule", daemon=True)
 
     def start(self) -> None:
-        self._scheduler.start()
+        self._thread.start()
 
     def close(self) -> None:
         """Stop whatever is running at its next step."""
-        self._closing = True
-        if self._scheduler.running:
-            self._scheduler.shutdown()
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _look(self) -> None:
+        while not self._closing.wait(LOOK):
+            for job in self._jobs:
+                job()
 
     def recluster(self) -> None:
         """If the schedule or drift calls for it, but not right after a failure."""
@@ -70,7 +75,7 @@ class Scheduler:
             log.info("sync: %d added, %d moved, %d failed", added.added, added.moved, len(added.failed))
 
     def _go_on(self, _done: int, _total: int) -> None:
-        if self._closing:
+        if self._closing.is_set():
             raise _StoppedError("The server is shutting down.")
 
 
@@ -82,5 +87,7 @@ def _quietly(job: Callable[[], None]) -> Callable[[], None]:
             pass  # another process is doing it, or it continues after the next start
         except ImgindexError as error:
             log.error("%s: %s", job.__name__, error)
+        except Exception:  # the next look is due in a minute, whatever this one met
+            log.exception("%s failed.", job.__name__)
 
     return run

@@ -159,3 +159,27 @@ def test_no_traceback_for_anything():
         fields = ["".join(dice.choices(parts, k=dice.randint(1, 2))) for _ in range(dice.choice([1, 5, 5, 5, 5]))]
         with suppress(UsageError):
             assert not is_due(" ".join(fields), MONDAY, MONDAY)
+
+
+# A clock that was ahead
+
+
+@pytest.mark.parametrize(("schedule", "length"), [("1h", timedelta(hours=1)), ("7d", timedelta(days=7))])
+def test_what_was_done_far_ahead_of_now_stops_nothing(schedule, length):
+    for ahead in (1.001 * length, 2 * length, 400 * length):
+        assert is_due(schedule, MONDAY + ahead, MONDAY)
+    assert not is_due(schedule, MONDAY + 0.9 * length, MONDAY)  # it is waited for, and never for two whole ones
+    assert is_due(schedule, MONDAY + 0.9 * length, MONDAY + 1.9 * length)
+
+
+@pytest.mark.usefixtures("zone")
+def test_nor_does_it_with_cron():
+    noon = MONDAY + timedelta(hours=12)
+    assert is_due("0 3 * * *", noon + timedelta(days=365), noon)
+    assert is_due("0 3 * * *", noon + timedelta(days=1), noon)
+    assert not is_due("0 3 * * *", noon + timedelta(hours=1), noon)  # no time is left out
+    assert is_due("0 3 * * *", noon + timedelta(hours=1), noon + timedelta(hours=15))
+
+
+def test_an_interval_longer_than_time_is_never_over():
+    assert not is_due("999999w", MONDAY, MONDAY + timedelta(days=4000))

@@ -1,5 +1,8 @@
 """The pictures themselves: an image's file as it is, and its thumbnail."""
 
+import os
+from typing import BinaryIO
+
 from apiflask import APIBlueprint, FileSchema
 from flask import Response, request, send_file
 
@@ -41,7 +44,7 @@ def file(image: int) -> Response:
     kind = original.media_type if original.media_type in RASTER else BYTES
     name = f"image-{image}.{RASTER.get(kind, 'bin')}"
     try:
-        response = send_file(original.path, kind, download_name=name, conditional=True, etag=sha256)
+        response = _file(original.path, kind, name=name, etag=sha256)
     except OSError as error:
         raise FileGoneError(f"The file of image {image} has disappeared; put it back, or sync the index.") from error
     if response.status_code == 412:  # Flask would send the file along
@@ -66,6 +69,29 @@ def thumbnail(image: int) -> Response:
         response = Response(service.thumbnail(image), mimetype="image/jpeg")
     response.set_etag(sha256)
     return _guarded(response, f"thumbnail-{image}.jpg")
+
+
+def _file(path: str, kind: str, *, name: str, etag: str) -> Response:
+    """A file, or the range of it that was asked for."""
+    opened = open(path, "rb")  # noqa: SIM115  # the answer closes it
+    try:
+        status = os.fstat(opened.fileno())
+        response = send_file(opened, kind, download_name=name, etag=etag, last_modified=status.st_mtime)
+        response.content_length = status.st_size
+        response.make_conditional(request, accept_ranges=True, complete_length=status.st_size)
+        _in_place(response, opened)
+    except BaseException:
+        opened.close()
+        raise
+    return response
+
+
+def _in_place(response: Response, opened: BinaryIO) -> None:
+    """Let the server send a range from the file, as it sends whole ones: pieces would hold a thread until read."""
+    wrap = request.environ.get("wsgi.file_wrapper")
+    if response.status_code == 206 and wrap is not None and response.content_range.start is not None:
+        opened.seek(response.content_range.start)
+        response.response = wrap(opened)
 
 
 def _guarded(response: Response, name: str) -> Response:

@@ -3,7 +3,6 @@
 import re
 import secrets
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote
 
@@ -25,9 +24,10 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.wrappers import Response as AnyResponse
 
 from imgindex import UsageError
-from imgindex.server.middleware.rate_limit import RateLimit, client
+from imgindex.server.middleware.keyring import Keyring
+from imgindex.server.middleware.rate_limit import RateLimit, client, is_loopback
 from imgindex.server.middleware.security import SAFE
-from imgindex.server.middleware.tokens import Token, find_token, given_token, read_tokens
+from imgindex.server.middleware.tokens import Token, given_token
 from imgindex.server.problems import problem, wants_page
 from imgindex.server.routing import marked, open_to_all
 from imgindex.server.settings import LOOPBACK, Settings
@@ -35,6 +35,7 @@ from imgindex.server.settings import LOOPBACK, Settings
 FAILURES = "10 per minute"  # wrong tokens from one address: a person's typos, not a program's guesses
 SESSIONS = 1000  # signed in at a time, and addresses remembered for a valid token: far above a household's, bounded
 FORM = 10_000  # bytes of a body without a token: the form to sign in takes some hundred
+BROKEN = "The server's tokens cannot be read; its log says why."
 LASTS = timedelta(days=7)  # of a session: one sign-in a week
 _LOCAL = re.compile(r"/(?![/\\])[!-\[\]-~]*")  # a path of this server, whatever a browser makes of it
 
@@ -42,15 +43,15 @@ _LOCAL = re.compile(r"/(?![/\\])[!-\[\]-~]*")  # a path of this server, whatever
 def register(app: APIFlask) -> None:
     """Guard an app by its tokens. Raises UsageError when it has none and other machines can reach it."""
     settings: Settings = app.extensions["imgindex"].settings
-    tokens = list(read_tokens(settings.tokens)) if settings.tokens else []
-    if settings.token is not None:
-        tokens.append(given_token(settings.token))
-    if not tokens and settings.host not in LOOPBACK:
+    given = None if settings.token is None else given_token(settings.token)
+    keyring = app.extensions["imgindex.keyring"] = Keyring(given=given, file=settings.tokens)
+    if not keyring and settings.host not in LOOPBACK:
         raise UsageError(
             f"Other machines can reach {settings.host or 'every address'}, so the server needs a token; set one.",
             hint="Use --token or --tokens FILE; `imgindex token` makes one.",
         )
-    authenticator = Authenticator(tokens)
+    authenticator = Authenticator(keyring)
+    app.extensions.setdefault("imgindex.door", []).append(authenticator.may_send)
     app.config.update(
         SECRET_KEY=secrets.token_bytes(32),  # new at each start, so a restart signs everyone out
         SESSION_COOKIE_NAME="imgindex",
@@ -83,16 +84,16 @@ class _Sessions(SecureCookieSessionInterface):
 class Authenticator:
     """The tokens of an app, and who signed in with one."""
 
-    def __init__(self, tokens: list[Token]) -> None:
-        self._tokens = tokens
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
         self._signed_in: dict[str, Token] = {}
         self._known: dict[tuple[str, bytes], None] = {}  # addresses, and tokens that were right from there
         self._failures = RateLimit(FAILURES)
 
     def check(self) -> AnyResponse | None:
         """None when the request may go on, else the refusal."""
-        if not self._tokens:
-            g.let_in = g.may_write = _is_local()
+        if not self._keyring:
+            g.let_in = g.may_write = is_loopback(request.remote_addr)
             return None if g.may_write else problem(403, "Only local requests are allowed because no token is set.")
         if marked("open_to_all"):
             request.max_content_length = FORM
@@ -102,27 +103,38 @@ class Authenticator:
         if isinstance(found, Response):
             return found
         if found is None:
-            return self._ask(wrong=secret is not None)
+            return self._closed() or self._ask(wrong=secret is not None)
         g.let_in, g.may_write, g.signed_in = True, found.role == "read-write", secret is None
         if not g.may_write and request.method not in SAFE and not marked("reads_only"):
             return problem(403, "This token is read-only.", headers=_challenge("insufficient_scope"))
         return None
 
+    def may_send(self) -> bool:
+        """Whether `check` would let the request go on, and nothing is counted; asked before its body is taken."""
+        if not self._keyring:
+            return is_loopback(request.remote_addr)
+        if marked("open_to_all"):
+            request.max_content_length = FORM
+            return True
+        secret = _bearer()
+        found = self._of_session() if secret is None else self._right(secret)
+        return found is not None and (found.role == "read-write" or request.method in SAFE or marked("reads_only"))
+
     @open_to_all
     def show(self) -> AnyResponse:
         """The page to sign in."""
         after = _local(request.args.get("next", ""))
-        return self._form(after) if self._tokens else redirect(after)
+        return self._form(after) if self._keyring else redirect(after)
 
     @open_to_all
     def enter(self) -> AnyResponse:
         """Sign in."""
         after = _local(request.form.get("next", ""))
-        found = self._try(request.form.get("token", "").strip()) if self._tokens else None
+        found = self._try(request.form.get("token", "").strip()) if self._keyring else None
         if isinstance(found, Response):
             return found
         if found is None:
-            return self._form(after, wrong=True) if self._tokens else redirect(after, 303)
+            return self._closed() or self._form(after, wrong=True) if self._keyring else redirect(after, 303)
         self._forget()
         session["id"], session.permanent = secrets.token_urlsafe(), True
         self._signed_in[session["id"]] = found
@@ -133,30 +145,44 @@ class Authenticator:
     def leave(self) -> AnyResponse:
         """Sign out; any copy of the cookie is worthless then."""
         self._forget()
-        return redirect(url_for("access.login") if self._tokens else "/", 303)
+        return redirect(url_for("access.login") if self._keyring else "/", 303)
 
     def _forget(self) -> None:
         self._signed_in.pop(session.get("id", ""), None)
         session.clear()
 
     def _of_session(self) -> Token | None:
-        return self._signed_in.get(session.get("id", ""))
+        """The token that was signed in with, as long as it counts."""
+        signed_in = self._signed_in.get(session.get("id", ""))
+        return self._keyring.still(signed_in) if signed_in else None
+
+    def _right(self, secret: str) -> Token | None:
+        """The token, unless `_try` would refuse it; nothing is counted."""
+        found, address = self._keyring.find(secret), client()
+        return found if found and (self._knows(address, found) or not self._failures.wait(address)) else None
+
+    def _knows(self, address: str, token: Token) -> bool:
+        return (address, token.digest) in self._known
 
     def _try(self, secret: str) -> Token | Response | None:
         """The token; after many wrong ones from an address, a refusal, unless this one was valid from there before."""
-        found, address = find_token(self._tokens, secret), client()
+        found, address = self._keyring.find(secret), client()
         wait = self._failures.wait(address)
-        if found and (address, found.digest) in self._known:
-            return found
-        if found and not wait:
+        if found and (self._knows(address, found) or not wait):
             self._known[address, found.digest] = None
             _keep_newest(self._known)
             return found
-        if found is None:
+        if found is None and not self._keyring.broken:
             self._failures.hit(address)
         if wait:
             return problem(429, f"Too many wrong tokens; try again in {wait} s.", headers={"Retry-After": str(wait)})
         return None
+
+    def _closed(self) -> Response | None:
+        """The refusal while the file of tokens cannot be read; it may hold the one that was sent."""
+        if self._keyring.broken is None:
+            return None
+        return problem(503, BROKEN, headers={"Retry-After": "10"})
 
     @staticmethod
     def _ask(*, wrong: bool) -> AnyResponse:
@@ -186,13 +212,6 @@ def _bearer() -> str | None:
 
 def _challenge(error: str | None) -> dict[str, str]:
     return {"WWW-Authenticate": "Bearer" + (f' error="{error}"' if error else "")}
-
-
-def _is_local() -> bool:
-    try:
-        return ip_address(request.remote_addr or "").is_loopback
-    except ValueError:
-        return False
 
 
 def _local(target: str) -> str:

@@ -26,17 +26,34 @@ class RateLimit:
         return 0 if self._counted.test(self._limit, address) else self._left(address)
 
     def _left(self, address: str) -> int:
-        return max(1, math.ceil(self._counted.get_window_stats(self._limit, address).reset_time - time.time()))
+        left = math.ceil(self._counted.get_window_stats(self._limit, address).reset_time - time.time())
+        if left > self._limit.get_expiry() + 1:  # the clock was ahead when the window began, and has been set right
+            self._counted.clear(self._limit, address)
+            return 0
+        return max(1, left)
 
 
 def client() -> str:
-    """The client: its IPv4 address, or the /64 of its IPv6 address, all of which one customer has."""
+    """The client of this request, as `customer` has it."""
+    return customer(request.remote_addr or "")
+
+
+def customer(text: str) -> str:
+    """Who has an address: its IPv4 form, or the /64 of an IPv6 address, all of which one customer has."""
     try:
-        address = ip_address(request.remote_addr or "")
+        address = ip_address(text)
     except ValueError:
-        return str(request.remote_addr)
+        return text
     if not isinstance(address, IPv6Address):
         return str(address)
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
     return str(IPv6Address(int(address) >> 64 << 64))
+
+
+def is_loopback(text: str | None) -> bool:
+    """Whether an address is of this machine."""
+    try:
+        return ip_address(text or "").is_loopback
+    except ValueError:
+        return False

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from apiflask import APIFlask
 from flask import Response, request
 
-from imgindex.server.middleware.rate_limit import RateLimit, client
+from imgindex.server.middleware.rate_limit import RateLimit, client, is_loopback
 from imgindex.server.problems import problem
 from imgindex.server.settings import Settings
 
@@ -28,6 +28,12 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "private, no-cache",
 }
+# What proxies add: one that the server was not told of would make all its clients, wherever they are, clients of here.
+FORWARDED = (
+    "forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "cf-connecting-ip", "true-client-ip"
+)  # fmt: skip
+UNNAMED = "A proxy stands before this server, which was not told of one; start the server with --proxy to allow it."
+WATCHED = ("/health", "/ready")  # tell nothing, and programs that watch over servers may come through a proxy
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:]+)(?::[0-9]{1,5})?")
 ANY = ("0.0.0.0", "::", "")  # every address of this machine
 
@@ -35,14 +41,16 @@ ANY = ("0.0.0.0", "::", "")  # every address of this machine
 def register(app: APIFlask) -> None:
     """Protect an app according to its settings."""
     settings: Settings = app.extensions["imgindex"].settings
-    hosts, rate = Hosts(settings), RateLimit(UNSAFE_RATE)
+    hosts, rate, door = Hosts(settings), RateLimit(UNSAFE_RATE), app.extensions.setdefault("imgindex.door", [])
     app.config.update(
         MAX_CONTENT_LENGTH=settings.body,
         MAX_FORM_PARTS=settings.files + FIELDS,
         MAX_FORM_MEMORY_SIZE=FIELD,
     )
 
-    def check() -> Response | None:
+    def refusal() -> Response | None:
+        if not settings.proxy and _forwarded() and request.path not in WATCHED:
+            return problem(400, UNNAMED)
         host = request.headers.get("Host", "").lower()
         if host not in hosts:
             return problem(
@@ -50,13 +58,21 @@ def register(app: APIFlask) -> None:
             )
         if _foreign(host):
             return problem(403, "Pages of other sites may only link to this server.")
-        if request.method not in SAFE:
-            if request.mimetype != "multipart/form-data":
-                request.max_content_length = min(PLAIN, settings.body)
-            if wait := rate.hit(client()):
-                return problem(429, f"Too many requests; try again in {wait} s.", headers={"Retry-After": str(wait)})
+        if request.method not in SAFE and request.mimetype != "multipart/form-data":
+            request.max_content_length = min(PLAIN, settings.body)
         return None
 
+    def check() -> Response | None:
+        if refused := refusal():
+            return refused
+        if request.method not in SAFE and (wait := rate.hit(client())):
+            return problem(429, f"Too many requests; try again in {wait} s.", headers={"Retry-After": str(wait)})
+        return None
+
+    def may_send() -> bool:
+        return refusal() is None and (request.method in SAFE or not rate.wait(client()))
+
+    door.append(may_send)
     app.before_request(check)
     app.after_request(_protect)
 
@@ -87,6 +103,13 @@ def _is_number(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _forwarded() -> bool:
+    """Whether a program on this machine passed on what came from elsewhere."""
+    return is_loopback(request.remote_addr) and any(
+        name.lower() in FORWARDED or name.lower().startswith("x-forwarded-") for name, _ in request.headers
+    )
 
 
 def _foreign(host: str) -> bool:

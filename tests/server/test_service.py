@@ -241,6 +241,44 @@ def test_a_report_is_kept_when_it_is_due_only(service, tmp_path, monkeypatch):
     assert len(service.index.reports.history()) == 2
 
 
+def test_a_report_of_a_clock_that_was_ahead_does_not_stop_the_next(service, tmp_path, monkeypatch):
+    schedule = Scheduler(service)
+    service.upload(pictures(tmp_path, 1))
+    with monkeypatch.context() as ahead:
+        ahead.setattr("imgindex.reports.store.now", lambda: "2099-01-01T00:00:00+00:00")
+        service.index.reports.make()
+    schedule.report()
+    schedule.report()
+    assert len(service.index.reports.history()) == 2
+
+
+def test_nor_do_the_walks(tmp_path, embedder, photos):
+    service = serve(tmp_path, embedder, sync="1d")
+    service.index.add([photos])
+    synced: list[bool] = []
+    schedule = Scheduler(service, synced=lambda: synced.append(True))
+    schedule._synced += timedelta(days=365)
+    schedule.sync()
+    schedule.sync()
+    assert synced == [True]
+    service.close()
+
+
+def test_the_schedule_waits_by_a_clock_that_is_never_set(service, monkeypatch):
+    """Setting the wall clock back a year must not make it wait for a year."""
+    monkeypatch.setattr("imgindex.server.scheduler.LOOK", 0.05)
+    looked: list[float] = []
+    monkeypatch.setattr(service.index.themes, "due", lambda _: looked.append(time.time()) or None)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 365 * 86_400)
+    schedule = Scheduler(service)
+    schedule.start()
+    wait(lambda: looked)
+    monkeypatch.setattr(time, "time", real)
+    wait(lambda: looked[-1] < real() + 1)
+    schedule.close()
+
+
 class _Clock:
     def __init__(self, now: datetime) -> None:
         self._now = now
