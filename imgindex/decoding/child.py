@@ -85,7 +85,7 @@ class Child:
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", "-B", str(_WORKER), json.dumps(config)],
+                    [sys.executable, "-I", "-S", str(_WORKER), json.dumps(config)],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,

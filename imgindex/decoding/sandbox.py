@@ -63,8 +63,9 @@ class Sandbox:
 def enter() -> Sandbox:
     """Shut in this process for good, as far as the kernel goes, and tell how far that is."""
     _give_up_rights()
+    calls = _calls()
     files = _close_files()
-    return Sandbox(files, _close_calls())
+    return Sandbox(files, calls is not None and _close_calls(calls))
 
 
 def _give_up_rights() -> None:
@@ -87,16 +88,18 @@ def _close_files() -> bool:
     return True
 
 
-def _close_calls() -> bool:
+def _calls() -> "Filter | None":
+    """What this process may ask of the kernel; None where that cannot be limited."""
     try:
-        from seccompy import Action, Filter, FilterFlag
+        import seccompy
 
-        allowed = Filter(Action.ERRNO | errno.ENOSYS, flags=FilterFlag.TSYNC)
-        _allow(allowed)
-        allowed.load()
+        if not seccompy.supported():  # this also has it look for the C library, which takes files and a process
+            return None
+        calls = seccompy.Filter(seccompy.Action.ERRNO | errno.ENOSYS, flags=seccompy.FilterFlag.TSYNC)
+        _allow(calls)
     except (ImportError, OSError):  # as above; also a processor that the package has no numbers for
-        return False
-    return True
+        return None
+    return calls
 
 
 def _allow(calls: "Filter") -> None:
@@ -120,6 +123,14 @@ def _allow(calls: "Filter") -> None:
     calls.allow("prlimit64", args={0: 0})  # its own
     calls.allow("tgkill", args={0: os.getpid()})  # abort() ends with a signal
     calls.allow("clone", args=[ArgCmp(0, CmpOp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD)])
+
+
+def _close_calls(calls: "Filter") -> bool:
+    try:
+        calls.load()
+    except OSError:
+        return False
+    return True
 
 
 def _is_known(name: str) -> bool:
