@@ -18,7 +18,6 @@ CPU_SECONDS = 2.0  # most stay below; a TIFF in LZW takes 1.9 to 2.2, a noisy PN
 LOOK = 3  # as often that for a look at two: both are decoded, and compared
 WALL_SECONDS = 30.0  # 15 times that: a busy machine refuses no picture, and none that hangs holds the others up
 MEMORY = 1_000_000_000  # bytes; the hungriest, a TIFF in LZW, peaks at 824 MB
-LARGEST_FILE = 400_000_000  # bytes; 100 megapixels of 4 bytes, uncompressed
 
 _LIBRARIES = 60_000_000  # part of MEMORY: pages of program files, which the kernel's limit on data leaves out
 _WORKER = Path(__file__).with_name("worker.py")
@@ -77,7 +76,6 @@ class Child:
             "size": self._size,
             "cpu": (CPU_SECONDS, LOOK * CPU_SECONDS),
             "memory": MEMORY - _LIBRARIES,
-            "largest": LARGEST_FILE,
             "parent": self._owner,
             "sandboxed": sandboxed,
         }
@@ -163,6 +161,16 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+
+
+def decoder_sandbox() -> Sandbox:
+    """How far decoding is shut in on this machine, as a child tells that is started to be asked.
+
+    Raises ImgindexError where none can start.
+    """
+    child = Child(1)
+    child.kill()
+    return child.sandbox
 
 
 def _epitaph(code: int) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
-from imgindex.decoding.child import CPU_SECONDS, LARGEST_FILE, LOOK, WALL_SECONDS, Child, KilledError, Reply
+from imgindex.decoding.child import CPU_SECONDS, LOOK, WALL_SECONDS, Child, KilledError, Reply
 from imgindex.decoding.formats import FORMATS
 from imgindex.decoding.protocol import DIGEST, FACTS, REQUEST, TRANSFORM
 from imgindex.errors import DecodingStoppedError, UnreadablePictureError, UsageError
@@ -27,6 +27,7 @@ from imgindex.records import Decoded
 if TYPE_CHECKING:
     from imgindex.comparison.second_look import Relation
 
+LARGEST_FILE = 400_000_000  # bytes; 100 megapixels of 4 bytes, uncompressed
 _ANY_SIZE = 224  # pixels; a look takes none, and this one is the most likely to be asked for next
 READERS = 2  # pictures decoded at once; one alone takes 2 ms, of the 92 or more that the model takes for it
 

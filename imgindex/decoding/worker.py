@@ -192,8 +192,7 @@ def main() -> None:
         os.dup2(silence, stream)
     cv2.setNumThreads(1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    largest = config.pop("largest")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))  # of the memory files, which count as no memory
+    resource.setrlimit(resource.RLIMIT_FSIZE, (config["memory"],) * 2)  # of memory files, which do not count as memory
     del config["path"]
     try:
         serve(link, **config)

@@ -569,7 +569,7 @@ def test_an_answer_that_the_client_has_is_not_sent_again(client, path):
 
 
 def test_health_and_readiness(client, app, monkeypatch, caplog):
-    assert client.get("/health").json == {"status": "ok"}
+    assert client.get("/health").json == {"status": "ok"} | told_of_the_sandbox()
     monkeypatch.setattr(app.extensions["imgindex"], "ready", lambda: None)
     assert client.get("/ready").json == {"status": "ready"}
     monkeypatch.setattr(app.extensions["imgindex"], "ready", lambda: "/secret/weights cannot be read.")
