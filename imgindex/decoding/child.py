@@ -20,6 +20,8 @@ WALL_SECONDS = 30.0  # 15 times that: a busy machine refuses no picture, and non
 MEMORY = 1_000_000_000  # bytes; the hungriest, a TIFF in LZW, peaks at 824 MB
 
 _LIBRARIES = 60_000_000  # part of MEMORY: pages of program files, which the kernel's limit on data leaves out
+_MOST = 1_000_000  # bytes of an answer beside its pixels; facts and local features take 18 KB, a relation less
+ABSURD = b"the decoder's answer makes no sense"  # of a child that a picture took over
 _WORKER = Path(__file__).with_name("worker.py")
 # What a picture can do to its decoder; every other signal is somebody else's doing, or a limit of the machine.
 _FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS)
@@ -136,6 +138,9 @@ class Child:
 
     def _reply(self) -> Reply:
         readable, worn, width, height, length = REPLY.unpack(self._receive(REPLY.size))
+        if length > 3 * self._size**2 + _MOST:
+            self.kill()
+            return Reply(False, 0, 0, bytearray(ABSURD))
         body = self._receive(length)
         if worn:
             self.kill()

@@ -24,7 +24,7 @@ from tests.support.smuggled import CHANGES, FILES, KERNEL, LIMITS, NETWORK, PROC
 
 HEAD = b"\0\0\0\x18ftypheic" + bytes(12)
 VICTIM = """
-import ctypes, errno, fcntl, json, mmap, os, resource, socket, subprocess, threading
+import ctypes, errno, fcntl, json, mmap, os, resource, socket, stat, subprocess, threading
 from seccompy import syscall_nr as number
 from imgindex.decoding.reading import Unreadable
 
@@ -35,6 +35,12 @@ def called(result):
     if result == -1:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result
+
+def is_socket(number):
+    try:
+        return stat.S_ISSOCK(os.fstat(number).st_mode)
+    except OSError:
+        return False
 
 def open_heif(data, **options):
     try:
@@ -162,6 +168,22 @@ def test_an_abort_is_the_pictures_as_ever(victim: Decoder) -> None:
     assert run(victim, "os.abort()") == "the decoder crashed on it (SIGABRT)"
 
 
+ANSWERS = {
+    "more than there is memory for": "REPLY.pack(1, 0, 9, 9, 1 << 60)",
+    "less than its pixels": "REPLY.pack(1, 0, 9, 9, 4) + b'1234'",
+    "facts that are none": "REPLY.pack(1, 0, 9, 9, 300) + bytes(300)",
+    "a length of facts beyond its end": "REPLY.pack(1, 0, 9, 9, 300) + b'\\xff' * 300",
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_an_answer_that_cannot_be_is_no_picture(victim: Decoder, answer: str) -> None:
+    lie = "from imgindex.decoding.protocol import REPLY\nos.write(LINK, " + answer + ")\nos._exit(0)"
+    link = "LINK = next(n for n in range(3, 64) if is_socket(n))\n"
+    told = run(victim, link + lie)
+    assert told == "the decoder's answer makes no sense"
+
+
 def test_a_decoder_that_was_attacked_decodes_on(victim: Decoder) -> None:
     assert (victim.decode(good()).pixels == 7).all()
 
@@ -228,8 +250,19 @@ def test_a_kernel_that_lacks_something_decodes_and_says_so(here: Sandbox, refuse
 
 
 WRONG = {
-    "landlockpy": "import resource\ndef Ruleset(**_): resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0)); raise OSError",
-    "seccompy": "import os, signal\ndef supported(): os.kill(os.getpid(), signal.SIGSYS)",
+    "landlockpy": """
+import resource
+class Scope: ABSTRACT_UNIX_SOCKET = SIGNAL = 0
+RestrictFlag = Scope
+def Ruleset(**_):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+    raise OSError
+""",
+    "seccompy": """
+import os, signal
+def supported():
+    os.kill(os.getpid(), signal.SIGSYS)
+""",
 }
 
 
