@@ -9,7 +9,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -55,15 +56,20 @@ def open_heif(data, **options):
 
 
 @pytest.fixture(scope="module")
-def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Decoder]:
-    """Decoders whose HEIC reader runs what stands in the picture."""
+def lured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Decoder]]:
+    """Makes decoders whose HEIC reader runs what stands in the picture."""
     folder = tmp_path_factory.mktemp("victim")
     (folder / "pillow_heif.py").write_text(VICTIM)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
         patch.setenv("IMGINDEX_TOKEN", "a-token-that-nobody-may-see")
-        with Decoder(8, workers=1) as decoder:
-            yield decoder
+        yield partial(Decoder, 8, workers=1)
+
+
+@pytest.fixture(scope="module")
+def victim(lured: Callable[[], Decoder]) -> Iterator[Decoder]:
+    with lured() as decoder:
+        yield decoder
 
 
 def run(decoder: Decoder, code: str) -> str:
@@ -177,10 +183,11 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
-def test_an_answer_that_cannot_be_is_no_picture(victim: Decoder, answer: str) -> None:
+def test_an_answer_that_cannot_be_is_no_picture(lured: Callable[[], Decoder], answer: str) -> None:
     lie = "from imgindex.decoding.protocol import REPLY\nos.write(LINK, " + answer + ")\nos._exit(0)"
     link = "LINK = next(n for n in range(3, 64) if is_socket(n))\n"
-    told = run(victim, link + lie)
+    with lured() as decoder:
+        told = run(decoder, link + lie)
     assert told == "the decoder's answer makes no sense"
 
 
@@ -195,14 +202,15 @@ def good() -> bytes:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads what Linux tells of a process")
-def test_the_kernel_says_the_same_of_a_child(here: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMGINDEX_TOKEN", "a-token-that-nobody-may-see")
+def test_the_kernel_says_the_same_of_a_child(here: Sandbox) -> None:
     child = Child(8)
     status = dict(line.split(":\t", 1) for line in Path(f"/proc/{child._process.pid}/status").read_text().splitlines())
     child.kill()
     assert child.sandbox == here
-    assert status["Seccomp"] == ("2" if here.calls else "0")
-    assert status["NoNewPrivs"] == str(int(here.files or here.calls))
+    if here.calls:
+        assert status["Seccomp"] == "2"  # also where not, in a container that has filters of its own
+    if here.files or here.calls:
+        assert status["NoNewPrivs"] == "1"
     assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
     assert status["Threads"] == "1"  # Landlock shuts in those that come later, but before Linux 7 no others
 
