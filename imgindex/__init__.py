@@ -4,6 +4,8 @@ from imgindex.cleanup.plan import Cleaned, Plan, Undone
 from imgindex.clustering.records import Candidate, Clusters, Drift, Lineage, Member, Run, Theme
 from imgindex.clustering.themes import LONGEST_NAME
 from imgindex.containment import Contained, Containment
+from imgindex.decoding.child import decoder_sandbox
+from imgindex.decoding.sandbox import Sandbox
 from imgindex.decoding.thumbnails import THUMBNAIL
 from imgindex.duplicates.records import Duplicates, Group, GroupFile, Pair, Related
 from imgindex.errors import (
@@ -81,6 +83,7 @@ __all__ = [
     "Removed",
     "Report",
     "Run",
+    "Sandbox",
     "Similar",
     "Since",
     "StorageError",
@@ -91,6 +94,7 @@ __all__ = [
     "UsageError",
     "WeightsError",
     "available_models",
+    "decoder_sandbox",
     "default_model",
     "evaluate",
     "is_due",

@@ -4,13 +4,14 @@ import io
 import logging
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from imgindex import ImageIndex, ImgindexError, UsageError, __version__, available_models
+from imgindex import ImageIndex, ImgindexError, UsageError, __version__, available_models, decoder_sandbox
 from imgindex.cli import clusters, duplicates, policies, serve
 from imgindex.cli.console import progress, show
 from imgindex.cli.options import Exclude, Index, Json, Model, Strict, Weights, existing, folder, ids_or_paths
@@ -180,8 +181,9 @@ def check(
     index: Index = None,
     json: Json = False,
 ) -> None:
-    """Check the index."""
-    with existing(index) as opened, progress(opened, "checking") as step:
+    """Check the index, and tell how far the process that decodes pictures is shut in."""
+    with existing(index) as opened, ThreadPoolExecutor(1) as beside, progress(opened, "checking") as step:
+        asked = beside.submit(decoder_sandbox)
         problems = opened.check(full=full, progress=step)
         if repair and problems:
             opened.repair(full=full)
@@ -195,7 +197,9 @@ def check(
             problems = left
         elif problems:
             print(f"Run `imgindex check --repair{' --full' * full}` to repair it.", file=sys.stderr)
-    show(json, {"ok": not problems, "problems": problems}, lambda: "\n".join(problems) or "The index is healthy.")
+        sandbox = asked.result()
+    told = exports.sandbox_json(sandbox)
+    show(json, {"ok": not problems, "problems": problems, "sandbox": told}, lambda: text.check_text(problems, sandbox))
     raise typer.Exit(int(bool(problems)))
 
 

@@ -9,7 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgindex.decoding.protocol import LACKING, REPLY
+from imgindex.decoding.protocol import LACKING, REPLY, SHUT_OUT, STARTED
+from imgindex.decoding.sandbox import Sandbox
 from imgindex.errors import DecodingStoppedError, ImgindexError
 
 # What one picture may take. Measured for 100 megapixels in each format: tests/benchmarks/README.md, "Decoding".
@@ -19,9 +20,17 @@ WALL_SECONDS = 30.0  # 15 times that: a busy machine refuses no picture, and non
 MEMORY = 1_000_000_000  # bytes; the hungriest, a TIFF in LZW, peaks at 824 MB
 
 _LIBRARIES = 60_000_000  # part of MEMORY: pages of program files, which the kernel's limit on data leaves out
+_MOST = 1_000_000  # bytes of an answer beside its pixels; facts and local features take 18 KB, a relation less
+ABSURD = b"the decoder's answer makes no sense"  # of a child that a picture took over
 _WORKER = Path(__file__).with_name("worker.py")
 # What a picture can do to its decoder; every other signal is somebody else's doing, or a limit of the machine.
 _FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS)
+# All that it is told of its surroundings: how libraries are found, what they must know of this processor, and how the
+# names of files are spelled. No token, no folder of a person's.
+_INHERITED = (
+    *("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"),
+    *("LC_ALL", "LC_CTYPE", "LANG"),
+)
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OPENCV_LOG_LEVEL": "SILENT",
@@ -42,6 +51,10 @@ class Reply:
     body: bytearray
 
 
+class _ShutOutError(Exception):
+    """In its sandbox the child cannot decode, on this machine."""
+
+
 class KilledError(Exception):
     """Somebody ended the child, or the machine lacked something; it was not the picture."""
 
@@ -52,40 +65,49 @@ class Child:
     def __init__(self, size: int) -> None:
         self._size = size
         self._owner = os.getpid()
+        try:
+            self.sandbox = self._start(sandboxed=True)
+        except _ShutOutError:
+            self.sandbox = self._start(sandboxed=False)
+
+    def _start(self, *, sandboxed: bool) -> Sandbox:
         self._link, theirs = socket.socketpair()
         self._link.settimeout(WALL_SECONDS)
         config = {
             "path": [folder for folder in sys.path if os.path.isabs(folder)],
-            "size": size,
+            "size": self._size,
             "cpu": (CPU_SECONDS, LOOK * CPU_SECONDS),
             "memory": MEMORY - _LIBRARIES,
             "parent": self._owner,
+            "sandboxed": sandboxed,
         }
         self._process: subprocess.Popen[bytes]
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", "-B", str(_WORKER), json.dumps(config)],
+                    [sys.executable, "-I", "-S", str(_WORKER), json.dumps(config)],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
-                    env=os.environ | _ENVIRONMENT,
+                    env={name: os.environ[name] for name in _INHERITED if name in os.environ} | _ENVIRONMENT,
                     start_new_session=True,
                 )
         except OSError as error:
             self._link.close()
             raise ImgindexError(f"the picture decoder cannot start: {error}") from error
-        self._await_start()
+        return self._await_start()
 
-    def _await_start(self) -> None:
+    def _await_start(self) -> Sandbox:
         assert self._process.stderr is not None
         with self._process.stderr as stderr:
             try:
-                self._receive(REPLY.size)
+                return Sandbox(*STARTED.unpack(self._receive(STARTED.size)))
             except BaseException as error:
-                self.kill()
+                code = self.kill(dead=isinstance(error, ConnectionResetError))
                 if not isinstance(error, OSError):
                     raise
+                if code in (SHUT_OUT, -signal.SIGSYS):
+                    raise _ShutOutError from error
                 words = stderr.read().decode(errors="replace").strip().splitlines()
                 cause = words[-1] if words else f"no sign of life ({error})"
                 raise ImgindexError(f"the picture decoder cannot start: {cause}") from error
@@ -116,6 +138,9 @@ class Child:
 
     def _reply(self) -> Reply:
         readable, worn, width, height, length = REPLY.unpack(self._receive(REPLY.size))
+        if length > 3 * self._size**2 + _MOST:
+            self.kill()
+            return Reply(False, 0, 0, bytearray(ABSURD))
         body = self._receive(length)
         if worn:
             self.kill()
@@ -141,6 +166,16 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+
+
+def decoder_sandbox() -> Sandbox:
+    """How far decoding is shut in on this machine, as a child tells that is started to be asked.
+
+    Raises ImgindexError where none can start.
+    """
+    child = Child(1)
+    child.kill()
+    return child.sandbox
 
 
 def _epitaph(code: int) -> str:

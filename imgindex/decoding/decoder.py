@@ -7,6 +7,7 @@ A damaged or cut-short file is refused even where a part of it could be shown: h
 
 import json
 import queue
+import struct
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
-from imgindex.decoding.child import CPU_SECONDS, LOOK, WALL_SECONDS, Child, KilledError, Reply
+from imgindex.decoding.child import ABSURD, CPU_SECONDS, LOOK, WALL_SECONDS, Child, KilledError, Reply
 from imgindex.decoding.formats import FORMATS
 from imgindex.decoding.protocol import DIGEST, FACTS, REQUEST, TRANSFORM
 from imgindex.errors import DecodingStoppedError, UnreadablePictureError, UsageError
@@ -52,21 +53,21 @@ class Decoder:
         """Decode a file's bytes; raises UnreadablePictureError with the reason."""
         _check(data)
         reply = self._ask(REQUEST.pack(len(data), 0), data, act="decoding", cpu=CPU_SECONDS)
-        end = self._size**2 * 3
-        start = end + DIGEST + FACTS.size
-        (length,) = FACTS.unpack_from(reply.body, end + DIGEST)
-        facts = from_json(bytes(reply.body[start : start + length]))
-        assert facts is not None  # the worker made them
-        pixels = np.frombuffer(reply.body, np.uint8, end).reshape(self._size, self._size, 3)
-        digest, description = bytes(reply.body[end : end + DIGEST]), bytes(reply.body[start + length :])
-        return Decoded(pixels, reply.width, reply.height, digest, description, facts)
+        try:
+            return _decoded(reply, self._size)
+        except (ValueError, struct.error) as error:
+            raise UnreadablePictureError(ABSURD.decode()) from error
 
     def look(self, one: bytes, other: bytes, transform: Sequence[float]) -> "Relation":
         """How the pictures in two files relate; `transform`: 3 x 3 by rows, the one's coordinates to the other's."""
         for data in (one, other):
             _check(data)
         request = REQUEST.pack(len(one), len(other)), TRANSFORM.pack(*transform), one, other
-        return _relation(self._ask(*request, act="comparing", cpu=LOOK * CPU_SECONDS).body)
+        told = self._ask(*request, act="comparing", cpu=LOOK * CPU_SECONDS).body
+        try:
+            return _relation(told)
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise UnreadablePictureError(ABSURD.decode()) from error
 
     def _ask(self, *request: bytes, act: str, cpu: float) -> Reply:
         child = self._idle.get()
@@ -168,6 +169,19 @@ def decoder_versions() -> str:
     """What decodes here; with another version a file that could not be read is worth another try."""
     names = dict.fromkeys(name for row in FORMATS for name in row.distributions)
     return " ".join(f"{dist.name} {dist.version}" for name in names for dist in metadata.distributions(name=name))
+
+
+def _decoded(reply: Reply, size: int) -> Decoded:
+    """What a worker answered for a picture; ValueError or struct.error for what is no such answer."""
+    end = size**2 * 3
+    start = end + DIGEST + FACTS.size
+    (length,) = FACTS.unpack_from(reply.body, end + DIGEST)
+    facts = from_json(bytes(reply.body[start : start + length]))
+    if facts is None:
+        raise ValueError("no facts")
+    pixels = np.frombuffer(reply.body, np.uint8, end).reshape(size, size, 3)
+    digest, description = bytes(reply.body[end : end + DIGEST]), bytes(reply.body[start + length :])
+    return Decoded(pixels, reply.width, reply.height, digest, description, facts)
 
 
 def _relation(told: bytearray) -> "Relation":

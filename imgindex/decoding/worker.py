@@ -1,6 +1,7 @@
 """The process that decodes: bytes in over one socket (its stdin), upright RGB pixels, facts and local features out.
 
-`decoder` starts it as a plain script. Whatever a picture does to it, crash, spin or swell, ends this process alone.
+`decoder` starts it as a plain script. Whatever a picture does to it, crash, spin or swell, ends this process alone;
+and where it makes it run code of its own, that is shut in: `sandbox`.
 
 What it reads and writes is told in `protocol`.
 """
@@ -15,8 +16,6 @@ import signal
 import socket
 import sys
 import types
-from functools import cache
-from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     # Started with -I -S, which leave out every folder of packages; these are the parent's own. And imgindex without
@@ -28,13 +27,12 @@ if __name__ == "__main__":
 import cv2  # the parent reads what a failing import says from stderr
 import numpy as np
 
+from imgindex.decoding import libraries, sandbox
 from imgindex.decoding.inspection import facts_of
 from imgindex.decoding.local_features import describe
-from imgindex.decoding.protocol import FACTS, LACKING, REPLY, REQUEST, TRANSFORM
+from imgindex.decoding.looks import Looks, View
+from imgindex.decoding.protocol import FACTS, LACKING, REPLY, REQUEST, SHUT_OUT, STARTED, TRANSFORM
 from imgindex.decoding.reading import File, Unreadable, decode
-
-if TYPE_CHECKING:
-    from imgindex.decoding.looks import Looks, View
 
 _DESCRIBED = 200_000  # pixels; local features are looked for in less than a quarter of them
 _SMALLEST = math.ceil(_DESCRIBED**0.5 / 2)  # of a JPEG's sides twice this is kept at least, which is _DESCRIBED pixels
@@ -52,7 +50,13 @@ class _Inbox:
     def __init__(self, link: socket.socket, memory: int) -> None:
         self._link, self._memory = link, memory
         self._file, self._errors = os.memfd_create("picture"), os.memfd_create("errors")
+        self._name = f"/proc/self/fd/{self._file}"
         os.dup2(self._errors, 2)  # libraries print, and some say what is damaged
+
+    def opens(self) -> bool:
+        """Whether a library can read what is in it."""
+        os.write(self._file, cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes())
+        return cv2.imread(self._name) is not None
 
     def read(self, into: memoryview) -> None:
         """Fill it; raises EOFError where the parent is gone."""
@@ -71,7 +75,7 @@ class _Inbox:
         os.ftruncate(self._file, length)
         data = np.frombuffer(mmap.mmap(self._file, length), np.uint8)
         self.read(data.data)
-        return File(data, f"/proc/self/fd/{self._file}", self._errors)
+        return File(data, self._name, self._errors)
 
     def clear(self) -> None:
         """Give the memory back."""
@@ -88,15 +92,7 @@ def _decoded(file: File, size: int) -> Answer:
         return False, 0, 0, _reason(error).encode()
 
 
-@cache
-def _looks() -> "Looks":
-    """Imported at the first look: decoding alone starts without what only looks need."""
-    from imgindex.decoding.looks import Looks
-
-    return Looks()
-
-
-def _compared(inbox: _Inbox, lengths: tuple[int, int]) -> Answer:
+def _compared(inbox: _Inbox, looks: Looks, lengths: tuple[int, int]) -> Answer:
     packed = bytearray(TRANSFORM.size)
     inbox.read(memoryview(packed))
     views: list[View] = []
@@ -105,14 +101,14 @@ def _compared(inbox: _Inbox, lengths: tuple[int, int]) -> Answer:
         file = inbox.take(length)
         try:
             if not refused:  # else the second is only taken from the socket
-                views.append(_looks().view(file, on_black=views[0].on_black if views else None))
+                views.append(looks.view(file, on_black=views[0].on_black if views else None))
         except _REFUSALS as error:
             refused = f"the {name} of the two: {_reason(error)}"
         del file
     if refused:
         return False, 0, 0, refused.encode()
     try:
-        return True, 0, 0, _looks().compare(views[0], views[1], TRANSFORM.unpack(packed))
+        return True, 0, 0, looks.compare(views[0], views[1], TRANSFORM.unpack(packed))
     except _REFUSALS as error:
         return False, 0, 0, _reason(error).encode()
 
@@ -138,18 +134,33 @@ def _has_room() -> bool:
     return True
 
 
-def _resident() -> int:
-    with open("/proc/self/statm", "rb") as statm:
-        return int(statm.read().split()[1]) * resource.getpagesize()
+class _Resident:
+    """How much memory this process holds, as the kernel keeps telling in a file that was opened in time."""
+
+    def __init__(self) -> None:
+        self._statm = os.open("/proc/self/statm", os.O_RDONLY)
+
+    def __call__(self) -> int:
+        return int(os.pread(self._statm, 256, 0).split()[1]) * resource.getpagesize()
 
 
-def serve(link: socket.socket, *, size: int, cpu: tuple[float, float], memory: int, parent: int) -> None:
+def _shut_in(inbox: _Inbox) -> sandbox.Sandbox:
+    walls = sandbox.enter()
+    if not inbox.opens():  # no picture is at fault for that
+        sys.exit(SHUT_OUT)
+    return walls
+
+
+def serve(
+    link: socket.socket, *, size: int, cpu: tuple[float, float], memory: int, parent: int, sandboxed: bool
+) -> None:
     """Answer requests until the parent is gone. `cpu`: seconds for a picture, and for a look at two."""
     waiting = select.poll()
     waiting.register(link, select.POLLIN)
-    inbox = _Inbox(link, memory)
+    inbox, looks, resident = _Inbox(link, memory), Looks(), _Resident()
     header = bytearray(REQUEST.size)
-    link.sendall(REPLY.pack(1, 0, 0, 0, 0))
+    walls = _shut_in(inbox) if sandboxed else sandbox.Sandbox(files=False, calls=False)
+    link.sendall(STARTED.pack(walls.files, walls.calls))
     while True:
         # The end of the stream says so too, unless a fork of the parent still holds the socket.
         while not waiting.poll(5000):
@@ -159,14 +170,14 @@ def serve(link: socket.socket, *, size: int, cpu: tuple[float, float], memory: i
         length, second = REQUEST.unpack(header)
         signal.setitimer(signal.ITIMER_PROF, cpu[bool(second)])  # its signal ends the process, whatever a library is at
         if second:
-            readable, width, height, body = _compared(inbox, (length, second))
+            readable, width, height, body = _compared(inbox, looks, (length, second))
         else:
             readable, width, height, body = _decoded(inbox.take(length), size)
         inbox.clear()
         signal.setitimer(signal.ITIMER_PROF, 0)
         if not (readable or _has_room()):
             sys.exit(LACKING)
-        link.sendall(REPLY.pack(readable, _resident() > _WORN, width, height, len(body)))
+        link.sendall(REPLY.pack(readable, resident() > _WORN, width, height, len(body)))
         link.sendall(body)
 
 
@@ -174,12 +185,14 @@ def main() -> None:
     """Take on the limits and serve."""
     config = json.loads(sys.argv[1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    libraries.load()
     link = socket.socket(fileno=os.dup(0))
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # libraries print
         os.dup2(silence, stream)
     cv2.setNumThreads(1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (config["memory"],) * 2)  # of memory files, which do not count as memory
     del config["path"]
     try:
         serve(link, **config)

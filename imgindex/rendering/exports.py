@@ -10,6 +10,7 @@ from typing import Any
 from imgindex.cleanup.plan import Cleaned, Plan, Skipped, Undone
 from imgindex.clustering.records import Clusters, Member, Run, Theme
 from imgindex.containment import Containment
+from imgindex.decoding.sandbox import Sandbox
 from imgindex.duplicates.records import Duplicates, Group, GroupFile, Pair, Related
 from imgindex.ingest.records import Added
 from imgindex.reports.records import Calibration, Report
@@ -21,6 +22,11 @@ def added_json(added: Added) -> dict[str, Any]:
     """The contract's names; seconds to the millisecond."""
     failed = [{"path": failure.path, "reason": failure.reason} for failure in added.failed]
     return {**dataclasses.asdict(added), "failed": failed, "seconds": round(added.seconds, 3)}
+
+
+def sandbox_json(sandbox: Sandbox) -> dict[str, Any]:
+    """The contract's names, as `/health` has them."""
+    return {"state": sandbox.state, "lacking": list(sandbox.lacking)}
 
 
 def similar_json(similar: Similar) -> dict[str, Any]:

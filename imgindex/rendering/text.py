@@ -7,6 +7,7 @@ from typing import Any
 from imgindex.cleanup.plan import Cleaned, Plan, Undone
 from imgindex.clustering.records import Clusters, Run
 from imgindex.containment import Containment
+from imgindex.decoding.sandbox import Sandbox
 from imgindex.duplicates.records import Duplicates
 from imgindex.ingest.records import Added, Removed
 from imgindex.models.base import Availability
@@ -31,6 +32,11 @@ from imgindex.search.records import Neighbour
 
 THEMES = 40  # lines of themes: one screen
 _ALL = "use --json, --csv or --html FILE to see all"
+
+
+def check_text(problems: Sequence[str], sandbox: Sandbox) -> str:
+    index = problems or ["The index is healthy."]
+    return "\n".join([*index, *(sandbox.lacking or ["The process that decodes pictures is shut in completely."])])
 
 
 def added_text(added: Added, missing: Sequence[str] = (), left_out: Sequence[str] = ()) -> str:

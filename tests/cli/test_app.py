@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from imgindex import ImageIndex, IndexFormatError
+from imgindex import ImageIndex, IndexFormatError, Sandbox, decoder_sandbox
 from tests.conftest import write_picture
 
 
@@ -73,7 +73,24 @@ def test_remove_sync_check_as_the_contract_says(run, photos):
     synced = run("sync", "--json").json
     assert (synced["added"], synced["missing"]) == (1, [str(photos / "1.png")])
     assert "1.png" in run("sync").out
-    assert run("check", "--json").json == {"ok": True, "problems": []}
+    here = decoder_sandbox()
+    told = {"state": here.state, "lacking": list(here.lacking)}
+    assert run("check", "--json").json == {"ok": True, "problems": [], "sandbox": told}
+
+
+def test_check_says_how_far_the_decoder_is_shut_in(run, photos, monkeypatch):
+    run("add", photos)
+    for sandbox, state in (
+        (Sandbox(True, True), "whole"),
+        (Sandbox(True, False), "partial"),
+        (Sandbox(False, False), "none"),
+    ):
+        monkeypatch.setattr("imgindex.cli.app.decoder_sandbox", lambda told=sandbox: told)
+        checked = run("check", "--json")
+        assert (checked.code, checked.json["ok"], checked.json["sandbox"]["state"]) == (0, True, state)
+        healthy, *lines = run("check").out.splitlines()
+        assert healthy == "The index is healthy."
+        assert lines == (list(sandbox.lacking) or ["The process that decodes pictures is shut in completely."])
 
 
 def test_check_repairs(run, photos, tmp_path):
@@ -84,8 +101,9 @@ def test_check_repairs(run, photos, tmp_path):
     assert (broken.code, broken.json["ok"], len(broken.json["problems"])) == (1, False, 1)
     assert "imgindex check --repair" in broken.err
     assert "--" not in broken.json["problems"][0].replace(str(tmp_path), "")  # the library knows no options
-    assert run("check", "--repair", "--json").json == {"ok": True, "problems": []}
-    assert run("check").out == "The index is healthy.\n"
+    repaired = run("check", "--repair", "--json").json
+    assert (repaired["ok"], repaired["problems"]) == (True, [])
+    assert run("check").out.startswith("The index is healthy.\n")
 
 
 def test_the_command_line_adds_how_to_get_out_of_it(run, tmp_path):

@@ -1,14 +1,10 @@
 """A look at two files, in the worker: what it tells, and what it survives."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import astuple
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -185,16 +181,3 @@ class TestLimits:
             with pytest.raises(UnreadablePictureError, match="the second of the two: it needs more memory"):
                 decoder.look(good, large, SAME)
             assert decoder.look(good, good, SAME).kind == "version"
-
-
-def test_decoding_starts_without_what_only_looks_need() -> None:
-    script = (
-        "import json, sys; import imgindex.decoding.worker;"
-        "print(json.dumps([name for name in sys.modules if name.startswith('imgindex.comparison')"
-        " or name in ('PIL', 'exifread', 'rawpy')]))"
-    )
-    shell = "import sys, types; package = types.ModuleType('imgindex'); package.__path__ = [sys.argv[1]];"
-    shell += "sys.modules['imgindex'] = package;"
-    root = str(Path(__file__).parents[2] / "imgindex")
-    done = subprocess.run([sys.executable, "-c", shell + script, root], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == []

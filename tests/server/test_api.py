@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from imgindex import Original
+from imgindex import ImgindexError, Original, Sandbox, decoder_sandbox
 from imgindex.server import create_app
 from tests.conftest import write_picture
 from tests.support.embedders import FakeEmbedder
@@ -568,8 +568,30 @@ def test_an_answer_that_the_client_has_is_not_sent_again(client, path):
 # The server itself
 
 
+def test_health_says_how_far_the_decoder_is_shut_in(client, monkeypatch):
+    monkeypatch.setattr("imgindex.server.service.decoder_sandbox", lambda: Sandbox(files=False, calls=True))
+    told = client.get("/health").json
+    assert (told["status"], told["sandbox"]) == ("ok", "partial")
+    assert "no Landlock" in told["lacking"][0]
+
+
+def test_health_tells_no_path_where_the_decoder_cannot_start(client, monkeypatch, caplog):
+    def broken():
+        raise ImgindexError("the picture decoder cannot start: /secret/python is not there")
+
+    monkeypatch.setattr("imgindex.server.service.decoder_sandbox", broken)
+    for _ in range(2):
+        answer = client.get("/health")
+        assert (answer.status_code, answer.json["sandbox"], len(answer.json["lacking"])) == (200, "unknown", 1)
+        assert "secret" not in answer.text
+    assert sum("/secret/python" in message for message in caplog.messages) == 1
+
+
 def test_health_and_readiness(client, app, monkeypatch, caplog):
-    assert client.get("/health").json == {"status": "ok"}
+    here = decoder_sandbox()
+    told = {"status": "ok", "sandbox": here.state, "lacking": list(here.lacking)}
+    assert client.get("/health").json == told
+    assert client.get("/health").json == told
     monkeypatch.setattr(app.extensions["imgindex"], "ready", lambda: None)
     assert client.get("/ready").json == {"status": "ready"}
     monkeypatch.setattr(app.extensions["imgindex"], "ready", lambda: "/secret/weights cannot be read.")

@@ -1,14 +1,16 @@
 """Answers about the server itself."""
 
-from apiflask import Schema
+from apiflask import Schema, fields
 
-from imgindex.server.api.schemas.shapes import choice
+from imgindex.server.api.schemas.shapes import array, choice
 
 
 class Health(Schema):
     """The server is running."""
 
     status = choice("ok")
+    sandbox = choice("whole", "partial", "none", "unknown")
+    lacking = array(fields.String(), metadata={"description": "What a hostile picture could reach, one sentence each."})
 
 
 class Ready(Schema):
