@@ -22,9 +22,12 @@ _FOUND, _POINTS = 200, 160  # keypoints looked for, and kept
 _CONTRAST = 0.02  # of SIFT's weakest keypoint, half of OpenCV's own: the small picture has few, and the best are kept
 _GRID = 8  # cells across and down, over which keypoints are spread: a busy corner must not take them all
 _FINE, _OCTAVE = 64, 32  # parts of a pixel and of a doubling in which place and scale are kept: 16 and 8 bits of them
+_FINE_LONG, _LONG = 16, 1000  # the same, of a strip that is longer
 _BINS, _TOP = 40, 15  # RootSIFT's numbers times 40, in 4 bits: those above .375 are cut off
 _QUALITIES = range(85, 0, -10)  # of the small picture's JPEG, until it has room beside the keypoints
-_STRIP = (8, 1000)  # pixels, least and most, of a side of the small picture, whatever the shape
+_ACROSS, _ALONG = 48, 3072  # pixels of a side of the small picture, least and most: a strip of 12 : 1 and longer has
+# as many across as 4 tiles of the proof, up to 64 : 1
+_LEAST = 8  # pixels of a side, however long a strip is
 _FLAT = 1  # variance of grey values, below which there is nothing to see
 _PATTERN = 0.4  # correlation of neighbouring pixels, below which a picture is noise; photos have .65 and more
 _HEAD = struct.Struct("<BB")  # version, keypoints; the small picture as JPEG follows them
@@ -69,7 +72,7 @@ def describe(image: Pixels) -> bytes:
             kept = _choose(points, bins, small.shape)
     for quality in _QUALITIES:
         jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-        room = LIMIT - _HEAD.size - len(jpeg)
+        room = round(LIMIT * max(1.0, small.size / _SMALL)) - _HEAD.size - len(jpeg)
         if kept.nbytes <= room:
             break
     kept = kept[: room // _POINT.itemsize]
@@ -85,21 +88,26 @@ def parse(blob: bytes) -> Described:
     jpeg = np.frombuffer(blob, np.uint8, offset=_HEAD.size + kept.nbytes)
     bins = np.stack([kept["bins"] >> 4, kept["bins"] & 15], axis=2).reshape(count, 128).astype(np.float32)
     bins /= np.maximum(np.linalg.norm(bins, axis=1, keepdims=True), 1e-6)
-    points = np.stack([kept["x"], kept["y"]], axis=1).astype(np.float32) / _FINE
     scales = np.exp2(kept["scale"].astype(np.float32) / _OCTAVE)
     angles = kept["angle"].astype(np.float32) * (2 * np.pi / 256)
     small: Any = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE) if len(jpeg) else None
     if small is None:
         raise ValueError("no small picture")
+    points = np.stack([kept["x"], kept["y"]], axis=1).astype(np.float32) / _fine(small.shape)
     return Described(blob, points, scales, angles, bins, small.astype(np.float32))
 
 
 def _scaled(grey: Array, area: int) -> Array:
     """To about so many pixels; a strip keeps some across and not too many along."""
-    factor = (area / grey.size) ** 0.5
-    width, height = (int(np.clip(round(side * factor), *_STRIP)) for side in grey.shape[::-1])
+    factor = min(max((area / grey.size) ** 0.5, _ACROSS / min(grey.shape)), _ALONG / max(grey.shape))
+    width, height = (max(_LEAST, round(side * factor)) for side in grey.shape[::-1])
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(grey, (width, height), interpolation=how))
+
+
+def _fine(shape: tuple[int, ...]) -> int:
+    """Parts of a pixel in which places are kept."""
+    return _FINE if max(shape) <= _LONG else _FINE_LONG
 
 
 def _is_noise(grey: Array) -> bool:
@@ -126,7 +134,7 @@ def _choose(points: Any, bins: Array, shape: tuple[int, ...]) -> Array:
     root = np.sqrt(bins[best] / np.maximum(bins[best].sum(axis=1, keepdims=True), 1e-6))
     levels = np.clip(np.round(root * _BINS), 0, _TOP).astype(np.uint8)
     kept = np.empty(len(best), _POINT)
-    kept["x"], kept["y"] = np.clip(np.round(xy[best] * _FINE), 0, 65535).T
+    kept["x"], kept["y"] = np.clip(np.round(xy[best] * _fine(shape)), 0, 65535).T
     kept["scale"] = np.clip(np.round(_OCTAVE * np.log2([points[i].size for i in best])), 0, 255)
     kept["angle"] = np.round(np.array([points[i].angle for i in best]) * (256 / 360)).astype(int) % 256
     kept["bins"] = levels[:, ::2] << 4 | levels[:, 1::2]

@@ -7,6 +7,8 @@ from collections import OrderedDict
 from dataclasses import asdict, dataclass
 
 from imgindex.comparison.second_look import SIDE, look
+from imgindex.comparison.strips import reach
+from imgindex.decoding.picture import Picture
 from imgindex.decoding.reading import File, decode
 from imgindex.types import Pixels
 
@@ -18,7 +20,7 @@ _SMALLEST = math.ceil(SIDE / 2)  # of a JPEG's sides twice this is kept at least
 class View:
     """A picture as it is looked at."""
 
-    rgb: Pixels  # (H, W, 3), upright, at most SIDE pixels a side
+    rgb: Pixels  # (H, W, 3), upright, `strips.reach` at most SIDE pixels
     on_black: bool | None  # what it stands on, black or white; None: it covers everything
 
 
@@ -34,7 +36,7 @@ class Looks:
         known = self._views.pop(key, None)
         if known is None:
             picture = decode(file, _SMALLEST, on_black=on_black)
-            known = View(picture.shrunk(side=SIDE), picture.on_black)
+            known = View(picture.shrunk(side=_side(picture)), picture.on_black)
         self._views[key] = known
         while len(self._views) > _KEPT:
             self._views.popitem(last=False)
@@ -43,3 +45,8 @@ class Looks:
     def compare(self, one: View, other: View, transform: tuple[float, ...]) -> bytes:
         """Their relation as JSON."""
         return json.dumps(asdict(look(one.rgb, other.rgb, transform))).encode()
+
+
+def _side(picture: Picture) -> float:
+    """Pixels of the longer side of its view."""
+    return SIDE * max(picture.size) / reach(*picture.size)
