@@ -14,7 +14,8 @@ from imgindex.comparison.strips import reach
 
 Array = npt.NDArray[Any]
 
-FRAME = 512  # pixels of the longer side (of a strip `reach`) of what is compared; with 768, no more edits were found, at twice the time
+# Pixels of the longer side, of a strip `reach`, of what is compared; 768 found no more edits, at twice the time.
+FRAME = 512
 _TILE = 16  # pixels
 _ROUNDS = 5  # corrections of the map
 _STILL = 0.04  # pixels at the corners; a smaller correction is the last

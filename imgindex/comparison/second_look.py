@@ -15,7 +15,7 @@ from imgindex.comparison import borders, detail
 from imgindex.comparison.explain import Unexplained, unexplained
 from imgindex.comparison.overlay import Overlay, growth, lay
 from imgindex.comparison.stretch import stretched
-from imgindex.comparison.strips import pieces
+from imgindex.comparison.strips import pieces, squares
 
 Array = npt.NDArray[Any]
 Kind = Literal["version", "part", "edited", "alike"]
@@ -48,7 +48,8 @@ class Relation:
     kind: Kind
     share_a: float  # of a, how much lies in b
     share_b: float
-    place_ab: float  # the largest place, as a share of the overlap (of a strip: of a piece of that), where b is not what a would look like; 1: nowhere
+    # The largest place where b is not what a would look like, as a share of the overlap, of a strip of a square of it.
+    place_ab: float  # 1: nothing could be compared
     place_ba: float
     finer: float  # log2 of a's finest real detail over b's, per side; above 0: a shows finer detail
     noisier: float  # grey values of noise of a less those of b
@@ -85,7 +86,7 @@ def _look(a: Array, b: Array, map_: Array, *, mirrored: bool) -> Relation:
     shares, set_off, inside = _holdings(a, b, over)
     x, y = (_soft(picture) for picture in _equally_sharp(over))
     there, back = unexplained(x, y, inside), unexplained(y, x, inside)
-    places = _of_piece(there, over), _of_piece(back, over)
+    places = _place(there, over), _place(back, over)
     kind = _kind(over, _kept(shares, a, b), set_off, places)
     greys = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in (a, b, over.y)]
     finer = _finer(greys, over, inside)
@@ -161,16 +162,14 @@ def _soft(picture: Array) -> Array:
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), 1))
 
 
-def _of_piece(found: Unexplained, over: Overlay) -> float:
-    """The largest place as a share of the overlap, of a strip of a piece of that."""
-    return min(1.0, found.largest * pieces(*over.y.shape[:2]))
+def _place(found: Unexplained, over: Overlay) -> float:
+    """The largest place as a share of the overlap, of a strip of a square of that."""
+    return min(1.0, found.largest * squares(*over.y.shape[:2]))
 
 
 def _kept(shares: tuple[float, float], a: Array, b: Array) -> tuple[float, float]:
     """Shares, in which what a strip lacks counts as what a piece of it lacks."""
-    one, other = (
-        1 - (1 - share) * pieces(*picture.shape[:2]) for share, picture in zip(shares, (a, b), strict=True)
-    )
+    one, other = (1 - (1 - share) * pieces(*picture.shape[:2]) for share, picture in zip(shares, (a, b), strict=True))
     return one, other
 
 
@@ -181,7 +180,7 @@ def _kind(over: Overlay, shares: tuple[float, float], set_off: float, places: tu
         return "part"
     least, most = sorted(places)
     place = (least * most) ** 0.5 if most < _ALIKE_PLACES * least else least
-    if place >= max(_PLACE, _LEAST_PLACE * pieces(*over.y.shape[:2]) / max(1, over.inside.sum())):
+    if place >= max(_PLACE, _LEAST_PLACE * squares(*over.y.shape[:2]) / max(1, over.inside.sum())):
         return "edited"
     return "version"
 
