@@ -17,7 +17,9 @@ from imgindex.types import Array, Pixels
 
 LIMIT = 16_384  # bytes of a description
 _SMALL = 192 * 144  # pixels of the small picture; keypoints from a larger one find no more copies
-_SIDE = 48  # pixels; a picture with a shorter side has no keypoints, only noise of its enlargement
+_TINY = 64  # pixels of the shorter side, below which
+_SMALLER = 96 * 72
+_SIDE = 32  # pixels; a picture with a shorter side has no keypoints, only noise of its enlargement
 _FOUND, _POINTS = 200, 160  # keypoints looked for, and kept
 _CONTRAST = 0.02  # of SIFT's weakest keypoint, half of OpenCV's own: the small picture has few, and the best are kept
 _GRID = 8  # cells across and down, over which keypoints are spread: a busy corner must not take them all
@@ -64,7 +66,7 @@ class Described:
 def describe(image: Pixels) -> bytes:
     """(H, W, 3) uint8 RGB, upright, of any size, to at most LIMIT bytes."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    small = _scaled(grey, _SMALL)
+    small = _scaled(grey, _SMALL if min(grey.shape) >= _TINY else _SMALLER)
     kept = np.empty(0, _POINT)
     if min(grey.shape) >= _SIDE and not _is_noise(small if small.size < grey.size else grey):
         points, bins = _sift().detectAndCompute(small, None)

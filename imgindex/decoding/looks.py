@@ -13,6 +13,7 @@ from imgindex.decoding.reading import File, decode
 from imgindex.types import Pixels
 
 _KEPT = 4  # views; consecutive pairs share pictures, and each view takes up to 3 MB
+_TINY, _ENLARGED = 48, 96  # pixels of the shorter side: below, and to which
 _SMALLEST = math.ceil(SIDE / 2)  # of a JPEG's sides twice this is kept at least: as much detail as a view shows
 
 
@@ -36,7 +37,7 @@ class Looks:
         known = self._views.pop(key, None)
         if known is None:
             picture = decode(file, _SMALLEST, on_black=on_black)
-            known = View(picture.shrunk(side=_side(picture)), picture.on_black)
+            known = View(_shown(picture), picture.on_black)
         self._views[key] = known
         while len(self._views) > _KEPT:
             self._views.popitem(last=False)
@@ -47,6 +48,11 @@ class Looks:
         return json.dumps(asdict(look(one.rgb, other.rgb, transform))).encode()
 
 
-def _side(picture: Picture) -> float:
-    """Pixels of the longer side of its view."""
-    return SIDE * max(picture.size) / reach(*picture.size)
+def _shown(picture: Picture) -> Pixels:
+    """(H, W, 3) as it is looked at; a thumbnail is enlarged, as what differs is as small as what is averaged away."""
+    width, height = picture.size
+    factor = SIDE / reach(width, height)
+    if min(width, height) < _TINY and factor > 1:
+        factor = min(factor, _ENLARGED / min(width, height))
+        return picture.rgb(max(1, round(width * factor)), max(1, round(height * factor)))
+    return picture.shrunk(side=factor * max(width, height))
