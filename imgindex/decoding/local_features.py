@@ -1,4 +1,4 @@
-"""What is kept of a picture to compare it with others, in at most 16 KB: keypoints and a small grey picture.
+"""What is kept of a picture to compare it with others, in 16 KB or a strip in 80: keypoints and a small grey picture.
 
 The keypoints are SIFT (Lowe, "Distinctive Image Features from Scale-Invariant Keypoints", 2004) as RootSIFT
 (Arandjelovic and Zisserman, "Three Things Everyone Should Know to Improve Object Retrieval", 2012), 4 bits a number.
@@ -15,10 +15,12 @@ import numpy as np
 
 from imgindex.types import Array, Pixels
 
-LIMIT = 16_384  # bytes of a description
+LIMIT = 16_384  # bytes of a description; a strip has as much more as its small picture is larger
 _SMALL = 192 * 144  # pixels of the small picture; keypoints from a larger one find no more copies
-_TINY = 64  # pixels of the shorter side, below which
-_SMALLER = 96 * 72
+_TINY = (
+    64  # pixels of the shorter side of a thumbnail; enlarged to _SMALL, all that compression did to it is large, too
+)
+_SMALLER = 96 * 72  # pixels of its small picture: of 32 pixels 7 of 7 were proven at quality 60, and 0 by _SMALL
 _SIDE = 32  # pixels; a picture with a shorter side has no keypoints, only noise of its enlargement
 _FOUND, _POINTS = 200, 160  # keypoints looked for, and kept
 _CONTRAST = 0.02  # of SIFT's weakest keypoint, half of OpenCV's own: the small picture has few, and the best are kept
@@ -27,8 +29,8 @@ _FINE, _OCTAVE = 64, 32  # parts of a pixel and of a doubling in which place and
 _FINE_LONG, _LONG = 16, 1000  # the same, of a strip that is longer
 _BINS, _TOP = 40, 15  # RootSIFT's numbers times 40, in 4 bits: those above .375 are cut off
 _QUALITIES = range(85, 0, -10)  # of the small picture's JPEG, until it has room beside the keypoints
-_ACROSS, _ALONG = 48, 3072  # pixels of a side of the small picture, least and most: a strip of 12 : 1 and longer has
-# as many across as 4 tiles of the proof, up to 64 : 1
+_ACROSS, _ALONG = 48, 3072  # pixels of a strip's small picture: 4 tiles of the proof across, up to 64 : 1
+_ROUNDED = 1.05  # times _SMALL, which rounded sides do not reach
 _LEAST = 8  # pixels of a side, however long a strip is
 _FLAT = 1  # variance of grey values, below which there is nothing to see
 _PATTERN = 0.4  # correlation of neighbouring pixels, below which a picture is noise; photos have .65 and more
@@ -64,7 +66,7 @@ class Described:
 
 
 def describe(image: Pixels) -> bytes:
-    """(H, W, 3) uint8 RGB, upright, of any size, to at most LIMIT bytes."""
+    """(H, W, 3) uint8 RGB, upright, of any size, to at most LIMIT bytes, a strip to 5 times as many."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = _scaled(grey, _SMALL if min(grey.shape) >= _TINY else _SMALLER)
     kept = np.empty(0, _POINT)
@@ -74,7 +76,7 @@ def describe(image: Pixels) -> bytes:
             kept = _choose(points, bins, small.shape)
     for quality in _QUALITIES:
         jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-        room = round(LIMIT * max(1.0, small.size / _SMALL)) - _HEAD.size - len(jpeg)
+        room = _limit(small) - _HEAD.size - len(jpeg)
         if kept.nbytes <= room:
             break
     kept = kept[: room // _POINT.itemsize]
@@ -105,6 +107,12 @@ def _scaled(grey: Array, area: int) -> Array:
     width, height = (max(_LEAST, round(side * factor)) for side in grey.shape[::-1])
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(grey, (width, height), interpolation=how))
+
+
+def _limit(small: Array) -> int:
+    """Bytes of a description: more for a strip, whose small picture would have a poor quality else."""
+    larger = small.size / _SMALL
+    return round(LIMIT * larger) if larger > _ROUNDED else LIMIT
 
 
 def _fine(shape: tuple[int, ...]) -> int:
