@@ -180,3 +180,19 @@ def m004_holding(db: Database) -> None:
         "CREATE TABLE views (one TEXT NOT NULL, other TEXT NOT NULL, PRIMARY KEY (one, other)) WITHOUT ROWID",
     ):
         db.execute(statement)
+
+
+@migrations()
+def m005_strips(db: Database) -> None:
+    """Strips and thumbnails are described, and looked at, otherwise than before: `sync` reads them again.
+
+    What was proven of them stays until then (`features_come`).
+    """
+    long, small = "max(width, height) > {} * min(width, height)", "min(width, height) BETWEEN 32 AND {}"
+    looked = f"SELECT id FROM images WHERE {long.format(4)} OR {small.format(47)}"
+    for statement in (
+        f"DELETE FROM features WHERE image IN (SELECT id FROM images WHERE {long.format(12)} OR {small.format(63)})",
+        f"DELETE FROM relations WHERE a IN ({looked}) OR b IN ({looked})",
+        f"UPDATE pairs SET looked = 0 WHERE looked AND (a IN ({looked}) OR b IN ({looked}))",
+    ):
+        db.execute(statement)

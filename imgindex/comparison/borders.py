@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from imgindex.comparison.strips import reach
+
 Array = npt.NDArray[Any]
 
-_SIDE = 256  # pixels of the longer side of a mask
+_SIDE = 256  # pixels of the longer side of a mask, of a strip `reach`
 _PLAIN = 6  # grey values within which a border is of one colour
 _RUN = 0.06  # share of the picture's edge that a colour must take to be a border's
 _COLOURS = 4  # of borders, at most
@@ -110,7 +112,7 @@ def hides(b: Blank, a: Blank, map_: Array) -> Array:
 
 
 def _small(picture: Array, side: int) -> Array:
-    factor = side / max(picture.shape[:2])
+    factor = side / reach(*picture.shape[:2])
     if factor >= 1:
         return picture
     h, w = picture.shape[:2]

@@ -10,9 +10,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from imgindex.comparison.strips import reach
+
 Array = npt.NDArray[Any]
 
-FRAME = 512  # pixels of the longer side of what is compared; with 768, no more edits were found, at twice the time
+# Pixels of the longer side, of a strip `reach`, of what is compared; 768 found no more edits, at twice the time.
+FRAME = 512
 _TILE = 16  # pixels
 _ROUNDS = 5  # corrections of the map
 _STILL = 0.04  # pixels at the corners; a smaller correction is the last
@@ -55,7 +58,7 @@ def lay(a: Array, b: Array, map_: Array) -> Overlay | None:
     cut_b, part_b = _cut(b, *_bounds(map_))
     if min(*part_a.shape[:2], *part_b.shape[:2]) < 8:
         return None
-    y, shrunk_b = _shrunk(part_b, np.ones(2) * min(1.0, FRAME / max(part_b.shape[:2])))
+    y, shrunk_b = _shrunk(part_b, np.ones(2) * min(1.0, FRAME / reach(*part_b.shape[:2])))
     map_ = cut_b @ map_ @ np.linalg.inv(cut_a)
     x, shrunk_a = _shrunk(part_a, _scales(map_, part_a.shape, y.shape))
     start, end = pixels(x), pixels(y)

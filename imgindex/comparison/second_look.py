@@ -15,11 +15,12 @@ from imgindex.comparison import borders, detail
 from imgindex.comparison.explain import Unexplained, unexplained
 from imgindex.comparison.overlay import Overlay, growth, lay
 from imgindex.comparison.stretch import stretched
+from imgindex.comparison.strips import pieces, squares
 
 Array = npt.NDArray[Any]
 Kind = Literal["version", "part", "edited", "alike"]
 
-SIDE = 1024  # pixels of the longer side that a picture is looked at
+SIDE = 1024  # pixels of the longer side that a picture is looked at, of a strip `strips.reach`
 _WHOLE = 0.98  # share from which a picture is wholly in another: a map is right to a pixel or two at the edges
 _SET_OFF = 0.18  # share of an edge with a seam; crops had at most .11, collages and pages .30 and more
 _PLACE = 0.0008  # of the overlap, from which it is an edit; quality 10 made .0006, a word on a page .0009
@@ -47,7 +48,8 @@ class Relation:
     kind: Kind
     share_a: float  # of a, how much lies in b
     share_b: float
-    place_ab: float  # the largest place, as a share of the overlap, where b is not what a would look like; 1: nowhere
+    # The largest place where b is not what a would look like, as a share of the overlap, of a strip of a square of it.
+    place_ab: float  # 1: nothing could be compared
     place_ba: float
     finer: float  # log2 of a's finest real detail over b's, per side; above 0: a shows finer detail
     noisier: float  # grey values of noise of a less those of b
@@ -84,12 +86,12 @@ def _look(a: Array, b: Array, map_: Array, *, mirrored: bool) -> Relation:
     shares, set_off, inside = _holdings(a, b, over)
     x, y = (_soft(picture) for picture in _equally_sharp(over))
     there, back = unexplained(x, y, inside), unexplained(y, x, inside)
-    kind = _kind(over, shares, set_off, (there, back))
+    places = _place(there, over), _place(back, over)
+    kind = _kind(over, _kept(shares, a, b), set_off, places)
     greys = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in (a, b, over.y)]
     finer = _finer(greys, over, inside)
     noisier = detail.noise(greys[0]) - detail.noise(greys[1])
     boxes = _boxes(min(there, back, key=lambda one: one.largest), over, over.onto_y if mirrored else over.onto_x)
-    places = there.largest, back.largest
     relation = _relation(kind, shares, places, finer, noisier, over.map_, boxes, mirrored)
     way = stretched(a, b, over.map_)
     return replace(relation, light=_light(x, y, inside), stretched=-way if mirrored else way)
@@ -160,14 +162,25 @@ def _soft(picture: Array) -> Array:
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), 1))
 
 
-def _kind(over: Overlay, shares: tuple[float, float], set_off: float, places: tuple[Unexplained, Unexplained]) -> Kind:
+def _place(found: Unexplained, over: Overlay) -> float:
+    """The largest place as a share of the overlap, of a strip of a square of that."""
+    return min(1.0, found.largest * squares(*over.y.shape[:2]))
+
+
+def _kept(shares: tuple[float, float], a: Array, b: Array) -> tuple[float, float]:
+    """Shares, in which what a strip lacks counts as what a piece of it lacks."""
+    one, other = (1 - (1 - share) * pieces(*picture.shape[:2]) for share, picture in zip(shares, (a, b), strict=True))
+    return one, other
+
+
+def _kind(over: Overlay, shares: tuple[float, float], set_off: float, places: tuple[float, float]) -> Kind:
     if over.loose > _LOOSE:
         return "alike"
     if max(shares) < _WHOLE or set_off > _SET_OFF:
         return "part"
-    least, most = sorted(one.largest for one in places)
+    least, most = sorted(places)
     place = (least * most) ** 0.5 if most < _ALIKE_PLACES * least else least
-    if place >= max(_PLACE, _LEAST_PLACE / max(1, over.inside.sum())):
+    if place >= max(_PLACE, _LEAST_PLACE * squares(*over.y.shape[:2]) / max(1, over.inside.sum())):
         return "edited"
     return "version"
 

@@ -94,7 +94,7 @@ def pam_depth(data: Array) -> int:
 
 
 def white(data: Array, kind: str, dtype: np.dtype[Any]) -> float:
-    """The stored value of white in pixels of this type; 0: unknown, the values decide."""
+    """The stored value of white in pixels of this type; 0: unknown, the values decide; 65535: at most that."""
     if dtype == np.uint8:
         return 255
     if dtype != np.uint16:

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +14,6 @@ from imgindex.types import Array, Pixels
 
 _DIGESTED = 100_000_000  # bytes; digesting more would cost too much of the time that a picture has
 _WINDOW = 2048  # pixels across, of what is shown of more than 8 bits
-_STRIP = 64  # rows that are looked at together: they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -61,17 +59,14 @@ class Picture:
         if self.depth:
             return self.depth
         if self.stored.dtype == np.uint8:
-            return 1 if self.stored.ndim == 2 and self._everywhere(_is_black_or_white) else 8
+            return 1 if self.stored.ndim == 2 and pixels.everywhere(self.stored, _is_black_or_white) else 8
         if self.stored.dtype != np.uint16:
             return 32
-        idle = self._everywhere(_is_shifted) or self._everywhere(_is_repeated)
-        return 8 if idle else max(9, round(float(np.log2((self.white or 65535) + 1))))
-
-    def _everywhere(self, so: Callable[[Array], bool]) -> bool:
-        """Whether it is so of all pixels: the middle first, which tells of most, then strip by strip."""
-        strips = (self.stored[row : row + _STRIP] for row in range(0, len(self.stored), _STRIP))
-        middle = len(self.stored) // 2
-        return so(self.stored[middle : middle + _STRIP]) and all(map(so, strips))
+        return (
+            8
+            if self.white == 255 or pixels.are_eight(self.stored)
+            else max(9, round(float(np.log2((self.white or 65535) + 1))))
+        )
 
     @cached_property
     def plain(self) -> Pixels:
@@ -127,13 +122,3 @@ class Picture:
 
 def _is_black_or_white(part: Array) -> bool:
     return not cv2.inRange(part, 1, 254).any()
-
-
-def _is_shifted(part: Array) -> bool:
-    """Whether 16 bits hold 8 above, and nothing below."""
-    return not (part & 255).any()
-
-
-def _is_repeated(part: Array) -> bool:
-    """Whether 16 bits hold 8 twice."""
-    return not ((part >> 8) ^ (part & 255)).any()

@@ -1,5 +1,7 @@
 """Stored pixels to shown ones: shrunk, in 8 bits. Arrays are (rows, columns) or (rows, columns, N)."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
@@ -8,6 +10,39 @@ from imgindex.types import Array, Pixels
 _HALVE_FROM = 8  # times as large as wanted: from there halving first is twice as fast, as it has a quick path
 _SURE_WHITE = 99.5  # percentile that is white where nothing says what is, so that a few outliers do not darken the rest
 _GAMMA = 2.2  # of a display, for values that are light
+_LEAST, _MOST = 8, 14  # bits in the low ones of 16; a picture that uses 15 of them is a dark one of 16
+_STRIP = 64  # rows that are looked at together: they stay in the processor's cache
+_LEAST, _MOST = 8, 14  # bits in the low ones of 16; a picture that uses 15 of them is a dark one of 16
+
+
+def white_of(stored: Array) -> float:
+    """The value of white in uint16 pixels of which nothing tells it: cameras and instruments use 10 to 14 bits of 16.
+
+    A dark picture of 16 bits looks the same and is shown brighter, unless 8 bits are all that it has; else what
+    cameras write would be black.
+    """
+    bits = max(_LEAST, int(stored.max()).bit_length())
+    return 65535.0 if bits > _MOST or are_eight(stored) else 2.0**bits - 1
+
+
+def are_eight(stored: Array) -> bool:
+    """Whether uint16 pixels hold 8 bits only: above, with nothing below, or twice."""
+    return everywhere(stored, _is_shifted) or everywhere(stored, _is_repeated)
+
+
+def everywhere(stored: Array, so: Callable[[Array], bool]) -> bool:
+    """Whether it is so of all pixels: the middle first, which tells of most, then strip by strip."""
+    strips = (stored[row : row + _STRIP] for row in range(0, len(stored), _STRIP))
+    middle = len(stored) // 2
+    return so(stored[middle : middle + _STRIP]) and all(map(so, strips))
+
+
+def _is_shifted(part: Array) -> bool:
+    return not (part & 255).any()
+
+
+def _is_repeated(part: Array) -> bool:
+    return not ((part >> 8) ^ (part & 255)).any()
 
 
 def resize(image: Array, width: int, height: int) -> Array:

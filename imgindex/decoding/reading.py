@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from imgindex.decoding import coding, cutouts, damage, formats, frames, headers, jpeg, profiles, raw, tiff
+from imgindex.decoding import coding, cutouts, damage, formats, frames, headers, jpeg, pixels, profiles, raw, tiff
 from imgindex.decoding.picture import Picture
 from imgindex.types import Array, Pixels
 
 _TOP = 250_000  # pixels of a reduced picture that are looked at in full, for 1.5 ms
+_FULL = 65535  # white of 16 bits
 _EXIF = 1 << 20  # bytes of a raw file in which its first directory is
 
 
@@ -67,6 +68,8 @@ def decode(file: File, smallest: int, *, on_black: bool | None = None) -> Pictur
         raise Unreadable(f"the {kind} data is damaged or cut short: a part of the picture is missing")
     read = READERS["raw" if camera else row.reader](file, camera or kind, smallest)
     stored, white = read.stored, headers.white(data, kind, read.stored.dtype)
+    if white == _FULL:
+        white = pixels.white_of(stored)
     count = coding.frames(data.data, kind)
     more = frames.digest_of_all(data, file.name, kind, count) if count > 1 else b"raw" if camera else b""
     veil, mask = 0.0, b""
@@ -121,8 +124,8 @@ def _opencv(file: File, kind: str, flags: int = cv2.IMREAD_UNCHANGED) -> Read:
     if kind in ("JPEG", "WebP"):
         stored, types, blocks = cv2.imdecodeWithMetadata(file.data, flags)
         exif = b"".join(b.tobytes() for t, b in zip(types, blocks, strict=True) if t == cv2.IMAGE_METADATA_EXIF)
-    elif kind == "TIFF" and (planes := _planes(file.data)) is not None:
-        stored = planes
+    elif kind == "TIFF" and (deep := _deep(file.data)) is not None:
+        stored = deep
     elif kind == "TIFF" and headers.orientation(file.data.data) > 4:  # OpenCV turns it itself, but not into a `dst`
         stored = cv2.imdecode(file.data, flags)
     else:
@@ -144,17 +147,17 @@ def _opencv(file: File, kind: str, flags: int = cv2.IMREAD_UNCHANGED) -> Read:
 def _put_right(stored: Array, data: Pixels, kind: str) -> Array:
     """What OpenCV reads wrongly."""
     if kind == "TIFF" and stored.dtype == np.uint16 and tiff.is_negative(data):
-        return ~stored
+        return np.asarray(np.uint16(pixels.white_of(stored)) - stored)
     if kind == "PAM" and headers.pam_depth(data) == 3:  # OpenCV turns RGBA to BGR, but leaves RGB as it is
         return np.asarray(cv2.cvtColor(stored, cv2.COLOR_RGB2BGR))
     return stored
 
 
-def _planes(data: Pixels) -> Array | None:
+def _deep(data: Pixels) -> Array | None:
     try:
-        return tiff.planes(data)
+        return tiff.deep(data)
     except ValueError as error:
-        raise Unreadable("the TIFF keeps its colours in planes, in a way that OpenCV cannot read") from error
+        raise Unreadable("the TIFF keeps its colours in planes or inks, in a way that OpenCV cannot read") from error
 
 
 def _jpeg(file: File, kind: str, smallest: int) -> Read:

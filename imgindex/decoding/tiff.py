@@ -1,4 +1,4 @@
-"""TIFF's flavours that OpenCV reads wrongly: 16-bit colours in planes of their own, and white as zero at 16 bits."""
+"""TIFF's flavours that OpenCV reads wrongly: at 16 bits colours in planes of their own, inks, and white as zero."""
 
 import struct
 
@@ -7,10 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from imgindex.decoding.containers import Directory, directories
+from imgindex.decoding.pixels import white_of
 from imgindex.types import Pixels
 
 _STRIPS = {273: 279, 324: 325}  # tags of the offsets of strips or tiles, and of their lengths
-_COPIED = (256, 257, 258, 259, 266, 278, 317, 322, 323)  # tags of one plane: size, bits, compression, tiles
+_COPIED = (256, 257, 259, 266, 278, 317, 322, 323)  # tags that stay: size, compression, tiles
+_COLOURS, _INKS = 2, 5  # red, green and blue; cyan, magenta, yellow and black
+_CHANNELS = {_COLOURS: (3, 4), _INKS: (4,)}
 _MOST = 100_000  # strips
 
 
@@ -20,42 +23,60 @@ def is_negative(data: Pixels) -> bool:
     return bool(found) and found[0].first(262, 1) == 0
 
 
-def planes(data: Pixels) -> npt.NDArray[np.uint16] | None:
-    """(H, W, 3) BGR of a TIFF that keeps 16-bit red, green and blue apart; None for all others.
+def deep(data: Pixels) -> npt.NDArray[np.uint16] | None:
+    """(H, W, 3 or 4) BGR or BGRA of a TIFF with 16-bit colours in planes or in four inks; None for all others.
 
-    OpenCV takes one plane's bytes for whole pixels. So each plane is decoded as a grey picture of its own. Raises
-    ValueError for planes of other kinds, which would come out as noise.
+    OpenCV takes one plane's bytes for whole pixels, and refuses inks. So each plane is decoded as a grey picture of its
+    own, and inks as colours with a fourth channel. Raises ValueError for what it cannot read so.
     """
     found = directories(data.data)
     page = found[0] if found else Directory()
     samples = page.first(277, 1)
-    if page.first(284, 1) != 2 or samples == 1 or page.first(258) <= 8:
+    apart, inks = page.first(284, 1) == 2 and samples > 1, page.first(262) == _INKS
+    if page.first(258) <= 8 or not (apart or inks):
         return None
-    if page.get(258) != (16, 16, 16) or page.first(262) != 2:
-        raise ValueError("planes of another kind")
-    decoded: list[npt.NDArray[np.uint16]] = []
-    for plane in range(samples):
-        image = cv2.imdecode(_plane(data, page, plane), cv2.IMREAD_UNCHANGED)
-        if image is None or image.dtype != np.uint16 or image.ndim != 2:
-            raise ValueError("damaged planes")
-        decoded.append(image)
-    return np.ascontiguousarray(np.dstack(decoded[::-1]))
+    if page.get(258) != (16,) * samples or samples not in _CHANNELS.get(page.first(262), ()):
+        raise ValueError("planes or inks of another kind")
+    if apart:
+        stored = np.dstack([_decoded(_rewritten(data, page, 1, 1, plane)) for plane in range(samples)])
+    else:
+        stored = cv2.cvtColor(_decoded(_rewritten(data, page, _COLOURS, samples)), cv2.COLOR_BGRA2RGBA)
+    if stored.shape[2] != samples:
+        raise ValueError("damaged planes")
+    return _mixed(stored) if inks else np.ascontiguousarray(stored[..., [2, 1, 0, 3][:samples]])
 
 
-def _plane(data: Pixels, page: Directory, plane: int) -> Pixels:
-    """The same bytes with another directory, which knows of one plane only."""
+def _decoded(data: Pixels) -> npt.NDArray[np.uint16]:
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None or image.dtype != np.uint16:
+        raise ValueError("damaged planes")
+    return np.asarray(image, np.uint16)
+
+
+def _mixed(inks: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+    """(H, W, 3) BGR of (H, W, 4) cyan, magenta, yellow and black, as libtiff mixes them at 8 bits."""
+    white = white_of(inks)
+    paper = cv2.subtract(np.full_like(inks[..., 3], int(white)), inks[..., 3])
+    light = [cv2.subtract(np.full_like(paper, int(white)), inks[..., ink]) for ink in (2, 1, 0)]
+    return np.asarray(cv2.merge([cv2.multiply(one, paper, scale=1 / white) for one in light]), np.uint16)
+
+
+def _rewritten(data: Pixels, page: Directory, photometric: int, samples: int, plane: int | None = None) -> Pixels:
+    """The same bytes with another directory, which knows of one plane only or calls inks colours."""
     order = "<" if data[0] == ord("I") else ">"
     if struct.unpack_from(order + "H", data.data, 2)[0] != 42:
         raise ValueError("planes in a BigTIFF")
-    entries = [(tag, [page.first(tag)]) for tag in _COPIED if tag in page] + [(262, [1]), (277, [1])]
+    entries = [(tag, [page.first(tag)]) for tag in _COPIED if tag in page]
+    entries += [(258, [16] * samples), (262, [photometric]), (277, [samples])] + [(338, [0])] * (samples == 4)
     for offsets, lengths in _STRIPS.items():
         for tag in (offsets, lengths):
             numbers = _all(data, page, tag, order)
-            if len(numbers) % 3 or len(numbers) > 3 * _MOST:
+            planes = 1 if plane is None else page.first(277)
+            if len(numbers) % planes or len(numbers) > planes * _MOST:
                 raise ValueError("strips without a plane")
-            third = len(numbers) // 3
-            if third:
-                entries.append((tag, numbers[plane * third : (plane + 1) * third]))
+            count = len(numbers) // planes
+            if count:
+                entries.append((tag, numbers[(plane or 0) * count :][:count]))
     start = (len(data) + 1) // 2 * 2
     behind = start + 2 + 12 * len(entries) + 4
     body, more = struct.pack(order + "H", len(entries)), b""

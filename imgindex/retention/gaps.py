@@ -10,6 +10,7 @@ from math import hypot, log2
 
 from imgindex.comparison.second_look import SIDE
 from imgindex.comparison.stretch import STRETCHED
+from imgindex.comparison.strips import pieces, reach
 from imgindex.facts import Facts
 from imgindex.retention.maps import Map, determinant, lay
 from imgindex.retention.missed import missed
@@ -79,14 +80,14 @@ def tie(relation: Relation, x: int, sizes: Mapping[int, Size]) -> Tie:
         shares, place, sign, inside = (relation.share_b, relation.share_a), relation.place_ab, -1, over.inside
     return Tie(
         relation.kind,
-        _least(1 - shares[0]),
+        _least(1 - shares[0]) * pieces(*sizes.get(x, (1, 1))),
         1 - _least(1 - shares[1]),
         place,
         0.0 if alone else sign * (relation.finer + _reduced(one, other)),
         -sign * relation.noisier,
         relation.mirrored,
         sign * _denser(over.map, one, other),
-        inside - shares[1],
+        (inside - shares[1]) * pieces(*sizes.get(relation.b if x == relation.a else relation.a, (1, 1))),
         bool(relation.stretched),
         not relation.stretched and _unclear(over.map, one, other),
     )
@@ -94,7 +95,7 @@ def tie(relation: Relation, x: int, sizes: Mapping[int, Size]) -> Tie:
 
 def _unclear(map_: Map, a: Size | None, b: Size | None) -> bool:
     """Whether one axis grows otherwise than the other, of pictures that were shrunk to be looked at."""
-    if a is None or b is None or max(*a, *b) <= SIDE:
+    if a is None or b is None or max(reach(*a), reach(*b)) <= SIDE:
         return False
     across, down = (hypot(b[0] * map_[axis], b[1] * map_[3 + axis]) / a[axis] for axis in (0, 1))
     return abs(log2(max(across, 1e-9) / max(down, 1e-9))) > STRETCHED
@@ -102,7 +103,7 @@ def _unclear(map_: Map, a: Size | None, b: Size | None) -> bool:
 
 def _reduced(a: Size | None, b: Size | None) -> float:
     """log2 a side by which a was shrunk more than b to be looked at: as much finer is what was not seen of it."""
-    one, other = (max(0.0, log2(max(size) / SIDE)) if size else 0.0 for size in (a, b))
+    one, other = (max(0.0, log2(reach(*size) / SIDE)) if size else 0.0 for size in (a, b))
     return one - other
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -101,9 +102,9 @@ def test_a_single_pixel_says_that_all_bits_are_used(decoder: Decoder) -> None:
     assert facts(decoder, save(line, "PNG")).bits == 1
     line[0, 0] = 7
     assert facts(decoder, save(line, "PNG")).bits == 8
-    wide = np.full((2500, 2500), 257 * 9, np.uint16)
+    wide = np.full((2500, 2500), 257 * 90, np.uint16)
     assert facts(decoder, cv2.imencode(".png", wide)[1].tobytes()).bits == 8
-    wide[-1, -1] = 256 * 9  # of 8 bits in another way
+    wide[-1, -1] = 256 * 90  # of 8 bits in another way
     assert facts(decoder, cv2.imencode(".png", wide)[1].tobytes()).bits == 16
 
 
@@ -475,7 +476,65 @@ def test_a_tiff_of_planes_is_the_picture_that_it_is_in_a_png(decoder: Decoder, c
 
 def test_a_tiff_of_planes_of_another_kind_is_refused_in_a_sentence(decoder: Decoder) -> None:
     with pytest.raises(UnreadablePictureError, match="planes"):
-        decoder.decode(planar(np.dstack([scene(), scene()[..., 0]]), 5))
+        decoder.decode(planar(np.dstack([scene(), scene()[..., 0]]), 8))
+
+
+def inks(image: Pixels) -> Pixels:
+    """(H, W, 4) cyan, magenta, yellow and black."""
+    missing = 255 - image.astype(int)
+    black = missing.min(2, keepdims=True)
+    colours = (missing - black) * 255 // np.maximum(1, 255 - black)
+    return np.concatenate([colours, black], axis=2).astype(np.uint8)
+
+
+def chunky(image: npt.NDArray[Any], photometric: int, bits: int) -> bytes:
+    """A TIFF of one strip, with all channels of a pixel beside each other."""
+    data = image.astype("<u2" if bits == 16 else np.uint8).tobytes()
+    height, width, count = np.atleast_3d(image).shape
+    numbers = {256: width, 257: height, 258: bits, 259: 1, 262: photometric, 273: 200, 277: count, 278: height}
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in numbers.items()]
+    if count > 1:
+        entries[2] = struct.pack("<HHII", 258, 3, count, 180)
+    entries.append(struct.pack("<HHII", 279, 4, 1, len(data)))
+    head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    return head.ljust(180, b"\0") + struct.pack(f"<{count}H", *[bits] * count).ljust(20, b"\0") + data
+
+
+def test_inks_of_16_bits_look_as_those_of_8_do_together_and_apart(decoder: Decoder) -> None:
+    image = inks(scene())
+    plain = decoder.decode(chunky(image, 5, 8)).pixels.astype(int)
+    for data in (chunky(image.astype(np.uint16) * 257, 5, 16), planar(image, 5)):
+        assert np.abs(decoder.decode(data).pixels - plain).max() <= 1
+
+
+def low(grey: Pixels, bits: int) -> npt.NDArray[np.uint16]:
+    """Grey values with detail of so many bits, in the low ones of 16."""
+    white = (1 << bits) - 1
+    dust = np.random.default_rng(bits).integers(0, 1 << (bits - 8), grey.shape)
+    return np.clip(grey.astype(int) * (white // 255) + dust, 0, white).astype(np.uint16)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 13, 14])
+def test_what_uses_the_low_bits_of_16_looks_as_its_export_of_8_does(decoder: Decoder, bits: int) -> None:
+    grey = cv2.cvtColor(scene(), cv2.COLOR_RGB2GRAY)
+    grey[0, 0] = 255
+    deep, white = low(grey, bits), (1 << bits) - 1
+    plain = decoder.decode(save(grey, "PNG")).pixels.astype(int)
+    files = {"PNG": cv2.imencode(".png", deep)[1].tobytes(), "TIFF": chunky(deep, 1, 16)}
+    files |= {"negative": chunky(white - deep, 0, 16), "negative of 16 bits": chunky(65535 - deep, 0, 16)}
+    for name, data in files.items():
+        found = decoder.decode(data)
+        assert np.abs(found.pixels - plain).max() <= 4, name
+        assert found.facts.bits == bits, name
+
+
+def test_a_dark_picture_of_8_bits_in_16_stays_dark(decoder: Decoder) -> None:
+    grey = cv2.cvtColor(scene(), cv2.COLOR_RGB2GRAY) // 8
+    plain = decoder.decode(save(grey, "PNG"))
+    for factor in (256, 257):
+        found = decoder.decode(cv2.imencode(".png", grey.astype(np.uint16) * factor)[1].tobytes())
+        assert np.abs(found.pixels.astype(int) - plain.pixels).max() <= 1
+        assert found.facts.bits == 8
 
 
 def test_white_may_be_zero_at_16_bits(decoder: Decoder) -> None:

@@ -65,6 +65,37 @@ def test_what_was_painted_over_is_told_with_its_place(decoder: Decoder) -> None:
     assert box.y < 360 / 720 < box.y + box.h
 
 
+def long_strip() -> Pixels:
+    """40 : 1."""
+    return np.ascontiguousarray(np.hstack([np.roll(scene(480, 360), 40 * turn, axis=1) for turn in range(30)]))
+
+
+def test_a_smaller_copy_of_a_strip_is_a_version(decoder: Decoder) -> None:
+    image = long_strip()
+    half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    seen = decoder.look(encode(".png", image), encode(".jpg", half, cv2.IMWRITE_JPEG_QUALITY, 85), SAME)
+    assert seen.kind == "version"
+    assert min(seen.share_a, seen.share_b) > 0.99
+
+
+def test_what_was_painted_over_in_a_strip_is_seen_however_long_it_is(decoder: Decoder) -> None:
+    image = long_strip()
+    painted = image.copy()
+    cv2.circle(painted, (9000, 180), 30, (255, 0, 0), -1)  # .0006 of the strip
+    seen = decoder.look(encode(".png", image), encode(".png", painted), SAME)
+    assert seen.kind == "edited"
+    assert abs(seen.where[0].x + seen.where[0].w / 2 - 9000 / 14400) < 0.01
+
+
+def test_a_spot_on_a_thumbnail_is_seen(decoder: Decoder) -> None:
+    small = cv2.resize(scene(480, 360), (43, 32), interpolation=cv2.INTER_AREA)
+    spotted = small.copy()
+    spotted[12:16, 20:24] = (255, 0, 0)
+    copy = encode(".jpg", small, cv2.IMWRITE_JPEG_QUALITY, 90)
+    assert decoder.look(encode(".png", small), copy, SAME).kind == "version"
+    assert decoder.look(encode(".png", small), encode(".png", spotted), SAME).kind == "edited"
+
+
 def test_both_are_turned_upright_and_shrunk(decoder: Decoder) -> None:
     image = pytest.importorskip("PIL.Image")
     large = scene(2 * SIDE + 200, 1200)

@@ -258,6 +258,28 @@ def test_the_report_tells_what_changed(album, tmp_path):
         assert (last.percent, last.redundant) == (0, 0)
 
 
+def test_strips_and_thumbnails_of_an_older_index_are_described_anew(album, tmp_path):
+    folder = tmp_path / "index"
+    for name, width, height in (("strip", 1500, 100), ("thumbnail", 60, 45)):
+        assert cv2.imwrite(
+            str(album / f"{name}.png"), np.random.default_rng(1).integers(0, 9, (height, width), np.uint8)
+        )
+    with ImageIndex(folder, embedder=Embedder()) as index:
+        index.add([album])
+    database = sqlite_utils.Database(folder / "index.db")
+    known = database.execute("SELECT count(*) FROM features").fetchone()[0]
+    database.execute("DELETE FROM _sqlite_migrations WHERE name = 'm005_strips'")
+    database.conn.commit()
+    database.close()
+    with ImageIndex(folder, embedder=Embedder()) as index:
+        database = sqlite_utils.Database(folder / "index.db")
+        assert database.execute("SELECT count(*) FROM features").fetchone()[0] <= known - 2
+        assert index.add([album]).unchanged == len(list(album.iterdir()))
+        assert database.execute("SELECT count(*) FROM features").fetchone()[0] == known
+        assert index.check(full=True) == []
+        database.close()
+
+
 def test_an_index_from_before_there_were_features(album, tmp_path, expected):
     """It opens, says so, and the next add makes it good."""
     folder = tmp_path / "index"

@@ -333,6 +333,63 @@ def test_nothing_to_see_proves_nothing() -> None:
         assert not [pair for pair in itertools.combinations(blobs, 2) if prove(*pair) is not None], name
 
 
+def strip(ratio: int, first: int = 0, height: int = 96) -> Picture:
+    """Photos beside each other, each flipped otherwise whenever it comes again."""
+    tiles, width = [], 0
+    while width < ratio * height:
+        image = photo(PHOTOS[(first + len(tiles)) % len(PHOTOS)])
+        turn = (first + len(tiles)) // len(PHOTOS)
+        image = resized(image, round(image.shape[1] * height / image.shape[0]), height)
+        cut = image[:, 17 * turn % 50 :]
+        tiles.append([cut, cut[:, ::-1], cut[::-1], cut[::-1, ::-1]][turn % 4] // (1 + turn // 4) + 10 * (turn // 4))
+        width += tiles[-1].shape[1]
+    return np.ascontiguousarray(np.hstack(tiles)[:, : ratio * height], np.uint8)
+
+
+@pytest.mark.parametrize("ratio", [14, 24, 40, 60])
+def test_a_copy_of_a_strip_is_proven_however_long_it_is(ratio: int) -> None:
+    image = strip(ratio)
+    blob = describe(image)
+    for name in ("half size", "quarter turn", "bright"):
+        edited = describe(np.ascontiguousarray(np.clip(EDITS[name](image), 0, 255), np.uint8))
+        proof = prove(blob, edited)
+        assert proof is not None, name
+        assert proof.kind == "copy", name
+        assert len(edited) <= 6 * LIMIT
+
+
+def test_a_strip_of_the_same_photos_in_another_order_is_no_copy() -> None:
+    image = strip(40)
+    pieces = np.split(image, 40, axis=1)
+    half = np.hstack([image[:, : 20 * 96], *pieces[:19:-1]])
+    for other in (np.hstack([pieces[at] for at in np.random.default_rng(1).permutation(40)]), half):
+        proof = prove(describe(image), describe(np.ascontiguousarray(other)))
+        assert proof is None or proof.kind == "alike"
+
+
+def thumbnail(name: str, side: int) -> Picture:
+    image = photo(name)
+    factor = side / min(image.shape[:2])
+    return resized(image, round(image.shape[1] * factor), round(image.shape[0] * factor))
+
+
+@pytest.mark.parametrize("side", [32, 40, 56])
+@pytest.mark.parametrize("name", ["china.jpg", "chelsea", "coffee", "astronaut"])
+def test_a_copy_of_a_thumbnail_is_proven(name: str, side: int) -> None:
+    small = thumbnail(name, side)
+    double = np.asarray(cv2.resize(small, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)
+    for copy in (jpeg(small, 60), jpeg(small, 85), double, photo(name)):
+        proof = prove(describe(small), describe(copy))
+        assert proof is not None
+        assert proof.kind == "copy"
+
+
+def test_thumbnails_of_other_pictures_are_no_copies() -> None:
+    blobs = [describe(thumbnail(name, 32)) for name in PHOTOS] + [describe(photo(name)) for name in PHOTOS]
+    pairs = [(a, b) for (i, a), (j, b) in itertools.combinations(enumerate(blobs), 2) if (j - i) % len(PHOTOS)]
+    assert not [pair for pair in pairs if prove(*pair) is not None]
+
+
 @pytest.mark.shared
 @pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared")
 def test_copies_found_in_the_wild() -> None:

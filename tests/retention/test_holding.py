@@ -62,6 +62,13 @@ def test_a_small_copy_is_held_by_the_large_one():
     }
 
 
+def test_the_end_of_a_strip_that_a_copy_lacks_is_no_rounding():
+    kept = {"kept": True}
+    assert goes(two(y_file=kept, share_a=0.99)) == ["/p/a.jpg"]
+    long = {"width": 240, "height": 9600}
+    assert goes(two(x_file=long, y_file=long | {"height": 9504} | kept, share_a=0.99)) == []
+
+
 def test_a_crop_is_held_by_the_whole_picture():
     decisions = two(y=replace(PLAIN, detail=0.7), share_a=0.7)
     assert goes(decisions) == ["/p/b.jpg"]
