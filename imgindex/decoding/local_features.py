@@ -17,9 +17,7 @@ from imgindex.types import Array, Pixels
 
 LIMIT = 16_384  # bytes of a description; a strip has as much more as its small picture is larger
 _SMALL = 192 * 144  # pixels of the small picture; keypoints from a larger one find no more copies
-_TINY = (
-    64  # pixels of the shorter side of a thumbnail; enlarged to _SMALL, all that compression did to it is large, too
-)
+_TINY = 64  # pixels of the shorter side; enlarged to _SMALL, all that compression did to a thumbnail is large, too
 _SMALLER = 96 * 72  # pixels of its small picture: of 32 pixels 7 of 7 were proven at quality 60, and 0 by _SMALL
 _SIDE = 32  # pixels; a picture with a shorter side has no keypoints, only noise of its enlargement
 _FOUND, _POINTS = 200, 160  # keypoints looked for, and kept

@@ -12,7 +12,6 @@ _SURE_WHITE = 99.5  # percentile that is white where nothing says what is, so th
 _GAMMA = 2.2  # of a display, for values that are light
 _LEAST, _MOST = 8, 14  # bits in the low ones of 16; a picture that uses 15 of them is a dark one of 16
 _STRIP = 64  # rows that are looked at together: they stay in the processor's cache
-_LEAST, _MOST = 8, 14  # bits in the low ones of 16; a picture that uses 15 of them is a dark one of 16
 
 
 def white_of(stored: Array) -> float:
