@@ -5,6 +5,7 @@ Reads one JSON a line: {"job": ..., "out": ..., "err": ..., ...} starts a child 
 """
 
 import json
+import logging
 import os
 import random
 import sys
@@ -214,6 +215,8 @@ def serve() -> None:
     sys.argv = ["imgindex", "models", "--json"]  # a first command imports what every one needs
     with redirect_stdout(StringIO()), suppress(SystemExit):
         cli()
+    logging.getLogger().handlers.clear()  # a job that is no command says nothing else
+    logging.getLogger("imgindex").setLevel(logging.NOTSET)
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:
