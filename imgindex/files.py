@@ -4,13 +4,17 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from io import BytesIO
+from itertools import islice
 from typing import NamedTuple
 
 from imgindex.errors import UsageError
 from imgindex.patience import answer, answers
 from imgindex.records import LARGEST_ID, Failure, File
 
-_PART = 4 << 20  # bytes: what the slowest network brings in the time that `patience` waits for a word
+_PART = 256 << 10  # bytes: the slowest network brings them in the time that `patience` waits for a word
+_ASKED = 100  # paths about which a drive is asked before it must have answered
 
 EMPTY_PATH = "The path is empty; use . for the current folder."
 
@@ -100,13 +104,12 @@ def is_as_indexed(file: File) -> bool:
 
 def read(path: str, limit: int) -> Content:
     """A file's bytes, read once. Raises OSError, also for more than `limit` bytes, or TimeoutError by `answers`."""
-    parts, size = [], 0
+    whole = BytesIO()
     for part in answers(lambda: _parts(path)):
-        size += len(part)
-        if size > limit:
+        whole.write(part)
+        if whole.tell() > limit:
             raise OSError(None, f"larger than {limit // 1_000_000} MB")
-        parts.append(part)
-    data = parts[0] if len(parts) == 1 else b"".join(parts)
+    data = whole.getvalue()  # which copies nothing
     return Content(data, hashlib.sha256(data).digest())
 
 
@@ -117,14 +120,44 @@ def head(path: str, count: int) -> bytes:
 
 def _parts(path: str, size: int = _PART) -> Iterator[bytes]:
     """A file's bytes, in parts of `size`."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe in its place must not hold us up
-    with open(handle, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+    with open(path, "rb", buffering=0, opener=_opener) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise NotRegularError(None, "not a regular file")
         while part := file.read(size):
             yield part
         if part is None:  # such as the kernel's log
             raise OSError(None, "has nothing to read yet")
+
+
+def _opener(path: str, flags: int) -> int:
+    """Opens what may be a pipe, which must not hold us up, or a file that a file server lends to somebody else."""
+    try:
+        return os.open(path, flags | os.O_NONBLOCK)
+    except BlockingIOError:  # whoever has the lease is asked to give it back; only regular files have one
+        return os.open(path, flags)
+
+
+def gone(paths: Iterable[str]) -> Iterator[str]:
+    """Those where nothing lies any more; where a drive errs, or does not answer, something may."""
+
+    def ask() -> Iterator[list[str]]:
+        waiting = iter(paths)
+        while some := list(islice(waiting, _ASKED)):
+            yield list(filter(_is_gone, some))
+
+    with suppress(TimeoutError):
+        for some in answers(ask):
+            yield from some
+
+
+def _is_gone(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def sha256_of(path: str) -> bytes | None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 SILENCE = 30.0  # seconds; a disk that sleeps answers after ten, a file server that starts anew after twenty
-_AHEAD = 64  # answers that may wait: asking never stands still for who listens, and takes no memory to speak of
+_AHEAD = 64  # answers that may wait: asking hardly ever stands still for who listens; parts of a file take 16 MB
 _END = object()
 
 

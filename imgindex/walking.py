@@ -1,13 +1,16 @@
 """Walking folders: which files below them are looked at."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 
 from imgindex.exclusions import IGNORE_FILE, Exclusions
 from imgindex.files import Found, look, reason
 from imgindex.patience import answers
 from imgindex.records import Failure
+
+_LISTED = 1000  # entries of a folder until its drive must have answered
+_Seen = Found | Failure | None  # None: a sign of life, where nothing is taken for long
 
 
 def walk(paths: Iterable[str], *, skip: str, exclusions: Exclusions | None = None) -> Iterator[Found | Failure]:
@@ -29,22 +32,24 @@ def walk(paths: Iterable[str], *, skip: str, exclusions: Exclusions | None = Non
             yield item
 
 
-def _answered(path: str, ask: Callable[[], Iterator[Found | Failure]]) -> Iterator[Found | Failure]:
+def _answered(path: str, ask: Callable[[], Iterator[_Seen]]) -> Iterator[Found | Failure]:
     """What a walk from a path finds, and a failure where the drive stops to answer."""
     try:
-        yield from answers(ask)
+        for item in answers(ask):
+            if item:
+                yield item
     except TimeoutError as error:
         yield Failure(path, f"{reason(error)}; what else is there was not looked at")
 
 
-def _at(path: str, skip: str, exclusions: Exclusions) -> Iterator[Found | Failure]:
+def _at(path: str, skip: str, exclusions: Exclusions) -> Iterator[_Seen]:
     if os.path.isdir(path):
         yield from _below(path, skip, exclusions)
     else:
         yield look(path)
 
 
-def _below(folder: str, skip: str, exclusions: Exclusions) -> Iterator[Found | Failure]:
+def _below(folder: str, skip: str, exclusions: Exclusions) -> Iterator[_Seen]:
     waiting = [folder]
     while waiting:
         folder = waiting.pop()
@@ -56,7 +61,7 @@ def _below(folder: str, skip: str, exclusions: Exclusions) -> Iterator[Found | F
             yield Failure(os.path.join(folder, IGNORE_FILE), reason(error))
             continue
         try:
-            names, folders = _visible(folder, exclusions)
+            names, folders = yield from _visible(folder, exclusions)
         except OSError as error:
             yield Failure(folder, reason(error))
             continue
@@ -64,16 +69,26 @@ def _below(folder: str, skip: str, exclusions: Exclusions) -> Iterator[Found | F
         waiting += reversed(folders)
 
 
-def _visible(folder: str, exclusions: Exclusions) -> tuple[list[str], list[str]]:
+def _visible(folder: str, exclusions: Exclusions) -> Generator[None, None, tuple[list[str], list[str]]]:
     """The files and the folders in a folder that are not left out, by name."""
-    with os.scandir(folder) as entries:
-        visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    visible = [entry for entry in (yield from _entries(folder)) if not entry.name.startswith(".")]
     names = [entry.path for entry in visible if entry.is_file(follow_symlinks=False)]
     folders = [entry.path for entry in visible if entry.is_dir(follow_symlinks=False)]
     return (
         [path for path in names if not exclusions.leave_out(path, folder=False)],
         [path for path in folders if not exclusions.leave_out(path, folder=True)],
     )
+
+
+def _entries(folder: str) -> Generator[None, None, list[os.DirEntry[str]]]:
+    """What is in a folder, by name."""
+    found = []
+    with os.scandir(folder) as entries:
+        for number, entry in enumerate(entries):
+            if number % _LISTED == 0:
+                yield None
+            found.append(entry)
+    return sorted(found, key=lambda entry: entry.name)
 
 
 def everything(path: str, *, own: str) -> Iterator[Found | Failure]:
@@ -84,7 +99,7 @@ def everything(path: str, *, own: str) -> Iterator[Found | Failure]:
     yield from _answered(path, lambda: _everything(path, os.path.realpath(own)))
 
 
-def _everything(path: str, own: str) -> Iterator[Found | Failure]:
+def _everything(path: str, own: str) -> Iterator[_Seen]:
     if not os.path.isdir(path):
         yield look(path)
         return
@@ -95,8 +110,7 @@ def _everything(path: str, own: str) -> Iterator[Found | Failure]:
             yield Failure(folder, "is the folder of this index")
             continue
         try:
-            with os.scandir(folder) as entries:
-                inside = sorted(entries, key=lambda entry: entry.name)
+            inside = yield from _entries(folder)
             folders = [entry.path for entry in inside if entry.is_dir(follow_symlinks=False)]
             others = [_regular(entry) for entry in inside if not entry.is_dir(follow_symlinks=False)]
         except OSError as error:

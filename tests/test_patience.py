@@ -1,13 +1,20 @@
 """A drive that hangs holds nobody up for ever, and what it holds is neither taken for damaged nor for gone."""
 
+import errno
 import os
+import resource
+import shutil
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from imgindex import ImageIndex, UsageError, files, patience, walking
+from imgindex.exclusions import Exclusions
 from imgindex.patience import answer, answers
 from tests.conftest import write_picture
 from tests.support.embedders import FakeEmbedder
@@ -116,6 +123,68 @@ def test_a_folder_that_does_not_answer_forgets_nothing(photos, tmp_path, drive):
         assert index.sync().unchanged == 16
 
 
+@pytest.mark.parametrize("how", ["errs", "hangs"])
+def test_a_drive_that_errs_or_hangs_is_not_taken_for_gone(photos, tmp_path, drive, monkeypatch, how):
+    """A copy that comes while the first file cannot be seen is a copy, not the first file under another name."""
+    far, copy = photos / "far" / "1.png", tmp_path / "near" / "copy.png"
+    copy.parent.mkdir()
+    shutil.copy(far, copy)
+    lstat = os.lstat
+    with ImageIndex(tmp_path / "index", embedder=FakeEmbedder()) as index:
+        index.add([photos])
+        with monkeypatch.context() as patch:
+            if how == "errs":
+                patch.setattr(os, "lstat", lambda path, **rest: fail(path, far) or lstat(path, **rest))
+            else:
+                drive.hung = {str(far)}
+            added = index.add([copy])
+            assert (added.added, added.moved) == (1, 0)
+            assert index.missing() == []
+        drive.hung = set()
+        far.unlink()
+        assert index.missing() == [str(far)]
+        assert index.check(full=True) == []
+
+
+def fail(path, what) -> None:
+    if str(path) == str(what):
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_walk_that_finds_nothing_for_long_is_no_silence(photos, tmp_path, monkeypatch):
+    """Folders of what is left out, each quick, together slower than the bound."""
+    scandir = os.scandir
+    monkeypatch.setattr(patience, "SILENCE", 0.3)
+    monkeypatch.setattr(os, "scandir", lambda path: (time.sleep(0.02), scandir(path))[1])
+    for number in range(40):
+        (photos / "a" / str(number)).mkdir(parents=True)
+        (photos / "a" / str(number) / "a.txt").touch()
+    write_picture(photos / "z" / "last.png", 77)
+    exclusions = Exclusions({str(photos): ("*.txt",)})
+    found = list(walking.walk([str(photos)], skip=str(tmp_path / "index"), exclusions=exclusions))
+    assert found[-1].path.endswith("last.png")
+
+
+def test_a_file_that_another_program_leases_is_read(tmp_path):
+    """As a file server does for its clients: opening waits until the lease is given back."""
+    (tmp_path / "a.bin").write_bytes(b"lent")
+    code = (
+        "import fcntl, os, signal, sys, time\n"
+        "lent = os.open(sys.argv[1], os.O_RDWR)\n"
+        "def back(*_):\n"
+        "    time.sleep(0.3)\n"
+        "    fcntl.fcntl(lent, fcntl.F_SETLEASE, fcntl.F_UNLCK)\n"
+        "signal.signal(signal.SIGIO, back)\n"
+        "fcntl.fcntl(lent, fcntl.F_SETLEASE, fcntl.F_WRLCK)\n"
+        "print('lent', flush=True)\n"
+        "time.sleep(20)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path / "a.bin"], stdout=subprocess.PIPE) as lender:
+        assert lender.stdout.readline() == b"lent\n"
+        assert files.read(str(tmp_path / "a.bin"), 100).data == b"lent"
+        lender.kill()
+
+
 def test_what_has_nothing_to_read_and_pipes_hold_nobody_up(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(files.NotRegularError):
@@ -128,9 +197,7 @@ def test_what_has_nothing_to_read_and_pipes_hold_nobody_up(tmp_path):
 
 def test_a_file_is_read_in_the_memory_that_it_needs(tmp_path):
     """400 MB are allowed; a small file must not reserve them."""
-    import resource
-
-    (tmp_path / "a.bin").write_bytes(os.urandom(9_000_000))
+    (tmp_path / "a.bin").write_bytes(os.urandom(90_000_000))
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (used + 150_000_000, before[1]))

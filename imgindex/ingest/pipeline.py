@@ -1,6 +1,5 @@
 """Taking files into an index: reading and decoding run beside embedding, so the model never waits."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -168,13 +167,15 @@ class Pipeline:
         if refused is not None:
             refused += [item.found for item in loaded if item.is_refused]
             loaded = [item for item in loaded if not item.is_refused]
+        known = [image for item in loaded if (image := self._store.images.id_of(item.sha256)) is not None]
+        gone = set(files.gone(file.path for file in self._store.images.files_of(known)))  # asked before anybody waits
         with self._store.transaction():
             if vectors is not None:
                 self._recorder.record(list(_new(loaded).items()), vectors)
             for item in loaded:
                 if item.decoded and item.embedded and (image := self._store.images.id_of(item.sha256)) is not None:
                     self._store.images.describe(image, item.decoded)
-            lost = [item.found for item in loaded if not self._record_file(item, tally)]
+            lost = [item.found for item in loaded if not self._record_file(item, gone, tally)]
             failures = [item.failure for item in loaded if item.failure]
             tally.failed += failures
             unreadable = [failure for failure in failures if failure.bytes is not None]
@@ -186,7 +187,7 @@ class Pipeline:
             self._store.images.put_failures(unreadable, self._decoder)
         return lost
 
-    def _record_file(self, item: _Loaded, tally: Tally) -> bool:
+    def _record_file(self, item: _Loaded, gone: set[str], tally: Tally) -> bool:
         """Returns False when its content is not there any more."""
         if item.failure or item.no_picture:
             return True
@@ -197,8 +198,9 @@ class Pipeline:
         self._store.images.put_file(File(item.found.path, image, *item.found[1:]))
         if item.found.path in others:
             tally.unchanged += 1  # only its time had changed
-        elif gone := [path for path in others if not os.path.lexists(path)]:
-            self._store.images.remove_files(gone[:1])
+        elif before := [path for path in others if path in gone]:
+            self._store.images.remove_files(before[:1])
+            gone.discard(before[0])
             tally.moved += 1
         else:
             tally.added += 1

@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from imgindex.exclusions import Exclusions, rules
-from imgindex.files import Found
+from imgindex.files import Found, gone
 from imgindex.ingest.upload_folder import UploadFolder
 from imgindex.patience import answer
 from imgindex.records import Failure
@@ -67,7 +67,7 @@ class Remembered:
 
     def missing(self) -> list[str]:
         """Recorded paths that do not exist now; not forgotten, as their drive may only be away."""
-        return [file.path for file in self._store.images.files_below(os.sep) if not os.path.lexists(file.path)]
+        return list(gone(file.path for file in self._store.images.files_below(os.sep)))
 
     def left_out(self) -> list[str]:
         """Recorded files that are there, but that no walk takes any more: in bins, or excluded since.
@@ -76,7 +76,9 @@ class Remembered:
         """
         exclusions = self.exclusions()
         recorded = (file.path for file in self._store.images.files_below(os.sep))
-        return [path for path in recorded if exclusions.leave_out_recorded(path) and os.path.lexists(path)]
+        left_out = list(filter(exclusions.leave_out_recorded, recorded))
+        missing = set(gone(left_out))
+        return [path for path in left_out if path not in missing]
 
     def _patterns(self) -> dict[str, list[str]]:
         return dict(self._store.settings.get(_PATTERNS, {}))

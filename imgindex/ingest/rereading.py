@@ -1,6 +1,5 @@
 """Whether recorded files still hold what was indexed, by their bytes: size and time can be those of another content."""
 
-import os
 from collections.abc import Iterator
 
 from imgindex import files
@@ -32,8 +31,10 @@ class Rereading:
         recorded = self._store.images.contents()
         for done, (path, sha256) in enumerate(recorded, 1):
             try:
-                if os.path.lexists(path) and files.sha256_of(path) != sha256:
+                if files.sha256_of(path) != sha256:
                     yield path, ""
+            except (FileNotFoundError, NotADirectoryError):
+                pass  # it is missing, which `sync` tells
             except OSError as error:
                 yield path, files.reason(error)
             if progress:
