@@ -100,7 +100,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     def readable(self) -> bool:
         if self._rest and self._lingers is None and self._idle():
             rest, self._rest = self._rest, b""
-            self.received(rest)
+            try:
+                self.received(rest)
+            except Exception:  # noqa: BLE001  # the loop guards what it reads itself, but not this
+                self.handle_error()
         return not self._rest and bool(super().readable())
 
     def received(self, data: bytes) -> bool:

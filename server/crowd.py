@@ -9,7 +9,9 @@ CONNECTIONS = 200  # open at once: each browser keeps six, so thirty people; wai
 PER_CLIENT = 64  # of them from one address: ten browsers of a household, and three such addresses leave room
 BODIES = 256_000_000  # bytes of bodies of one client: half of what is worked on at once, so that another gets in
 ANSWERS = 64_000_000  # bytes of answers of one client that wait to be read, beside files, which wait where they are
-QUIET = 0.5  # seconds without a byte from when on a body or an answer may make room: a busy one is never so long silent
+# Seconds without a byte from when on a body or an answer may make room: one that is sent is never so long silent, and a
+# reader of 100 KB/s takes a buffer in 1.1 s.
+QUIET = {"taking": 0.5, "giving": 5.0}
 
 State = Literal["waiting", "taking", "working", "giving"]
 
@@ -52,8 +54,11 @@ class Crowd:
         return len(everyone) < CONNECTIONS or _make_room(_largest(everyone)) or _make_room(everyone)
 
     def room_for_request(self, member: Member) -> bool:
-        """Whether a client behind a proxy may have one more request under way."""
-        own = [one for one in self._of(member) if one is not member and one.state != "waiting"]
+        """Whether a client behind a proxy may have one more request, beside bodies and answers that are under way.
+
+        What is at work is not counted: a page of a hundred pictures asks for them all at once over HTTP/2.
+        """
+        own = [one for one in self._of(member) if one is not member and one.state in QUIET]
         return len(own) < PER_CLIENT or _make_room(own)
 
     def room_for_body(self, member: Member) -> bool:
@@ -62,28 +67,31 @@ class Crowd:
         return sum(held) <= BODIES or sum(held) == member.held
 
     def trim(self) -> None:
-        """End answers that nobody reads, where one client has too much of them."""
+        """End answers that nobody reads, where one client has too much of them; one alone may have any size."""
         spooled: Counter[str | None] = Counter()
         for one in (everyone := self._open()):
             spooled[one.client] += one.spooled
         for client in [client for client, size in spooled.items() if size > ANSWERS]:
             own = [one for one in everyone if one.client == client and one.state == "giving" and one.spooled]
-            while sum(one.spooled for one in own if not one.will_close) > ANSWERS and _make_room(own):
+            while len(left := _open(own)) > 1 and sum(one.spooled for one in left) > ANSWERS and _make_room(left):
                 pass  # one less
 
     def _open(self) -> list[Member]:
-        return [one for one in self._members() if not one.will_close]
+        return _open(self._members())
 
     def _of(self, member: Member) -> list[Member]:
         return [one for one in self._open() if one.client == member.client]
 
 
+def _open(members: Iterable[Member]) -> list[Member]:
+    return [one for one in members if not one.will_close]
+
+
 def _make_room(members: Sequence[Member]) -> bool:
     """End the one that waits for longest, else the one that is silent for longest; False if all are busy."""
-    there = [one for one in members if not one.will_close]
-    silent = time.monotonic() - QUIET
+    there, now = _open(members), time.monotonic()
     found = [one for one in there if one.state == "waiting"] or [
-        one for one in there if one.state in ("taking", "giving") and one.since <= silent
+        one for one in there if one.state in QUIET and one.since <= now - QUIET[one.state]
     ]
     if not found:
         return False

@@ -4,9 +4,23 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from apiflask import APIFlask
-from flask import request
+from flask import Response, request
 
+from imgindex.server.problems import problem
+
+CUT = "X_IMGINDEX_CUT"  # a header that says that the body was not taken; a client that sends it is refused
 ASKED = "imgindex.asked"  # of an environ; no header of a client gets such a name
+
+
+def register(app: APIFlask) -> None:
+    """Refuse what was refused by its head, should it get through by now: its body is not there. Comes last of all."""
+    app.before_request(_refuse_without_body)
+
+
+def _refuse_without_body() -> Response | None:
+    if f"HTTP_{CUT}" not in request.environ or (request.content_length or 0) > (request.max_content_length or 0):
+        return None  # the app says itself that it is too large
+    return problem(503, "The server was not ready for this request; send it again.", headers={"Retry-After": "1"})
 
 
 class Door:

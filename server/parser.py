@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
+from imgindex.server.door import CUT
 from imgindex.server.middleware.auth import FORM
 from imgindex.server.refusals import NoRoomError, NoTokenError, TooMuchError
 
@@ -73,6 +74,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
             if not self.headers.get("CONTENT_LENGTH", "").isdigit():
                 raise ParsingError("A part of the head is invalid") from error
             self.content_length = self.adj.max_request_body_size  # it has more digits than Python reads
+        if self.chunked and "CONTENT_LENGTH" in self.headers:  # a proxy may believe the other one
+            raise ParsingError("A request has one length")
 
     def received(self, data: bytes) -> int:
         consumed = self._take(data)
@@ -122,7 +125,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
             return self.refuse(NoTokenError("no token"))
         self.drop()
         self.cut, self.completed, self.expect_continue = True, True, False
-        self.headers.update(CONTENT_LENGTH=str(size), CONNECTION="close")
+        self.headers.update({"CONTENT_LENGTH": str(size), "CONNECTION": "close", CUT: "1"})
         return None
 
     def refuse(self, error: Error) -> None:

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from flask import current_app
@@ -20,16 +20,15 @@ from imgindex import (
     NotIndexedError,
     Pair,
     Report,
-    Sandbox,
     Theme,
     UnreadablePictureError,
     UsageError,
-    decoder_sandbox,
 )
 from imgindex.server.batcher import Batcher
 from imgindex.server.cache import Cache
 from imgindex.server.jobs import Jobs
 from imgindex.server.settings import Settings
+from imgindex.server.walls import Walls
 from imgindex.types import Floats
 
 log = logging.getLogger("imgindex.server")
@@ -57,6 +56,7 @@ class Service:
             settings.index, model=settings.model, weights=settings.weights, embedder=settings.embedder
         )
         self.index.uploads.tidy()
+        self.walls = Walls()
         self._observe = observe
         self.batcher = Batcher(self.index, self._embedded)
         self.jobs = Jobs(self.index)
@@ -89,15 +89,6 @@ class Service:
     def ready(self) -> str | None:
         """None if pictures can be embedded, else a sentence that says why not."""
         return self._unready
-
-    @cached_property
-    def sandbox(self) -> Sandbox | None:
-        """How far the process that decodes is shut in; None where it cannot start, which the log explains."""
-        try:
-            return decoder_sandbox()
-        except ImgindexError as error:
-            log.warning("%s", error)
-            return None
 
     # Uploads
 

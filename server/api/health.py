@@ -13,7 +13,7 @@ from imgindex.server.service import current
 
 log = logging.getLogger("imgindex.server")
 
-UNKNOWN = "The picture decoder cannot start; the server's log says why."
+UNKNOWN = "How far the picture decoder is shut in is being asked; if this lasts, the server's log says why."
 UNREADY = "The model is not loaded yet; if this lasts, the server's log says why."
 LOGGED = "imgindex.unready"
 
@@ -26,7 +26,7 @@ bp = APIBlueprint("api_health", __name__, tag="Health")
 @bp.doc(operation_id="get_health")
 def health() -> Response:
     """The server is running; and how far the process that decodes pictures is shut in."""
-    sandbox = current().sandbox
+    sandbox = current().walls.now()
     if sandbox is None:
         return answer({"status": "ok", "sandbox": "unknown", "lacking": [UNKNOWN]})
     return answer({"status": "ok", "sandbox": sandbox.state, "lacking": list(sandbox.lacking)})

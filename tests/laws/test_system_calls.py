@@ -162,7 +162,7 @@ OPERATIONS = {
     "upload": Operation(
         "upload", lambda place: {"index": place.index, "paths": sorted((place.photos / "more").iterdir())}, more
     ),
-    "remove a folder": Operation("command", line("remove", "{photos}/copies")),
+    "remove a folder": Operation("command", line("remove", "{photos}/copies"), done="is not in the index"),
     "remove an upload": Operation(
         "command", line("remove", str(PHOTOS + 1)), loses=first_upload, done="There is no image"
     ),
@@ -254,9 +254,8 @@ def traced(adders: Adders, name: str, place: Place, *options: str) -> tuple[Job,
 
 def own(place: Place) -> list[str]:
     """What makes strace look at calls for our files alone: an import that fails is no matter of ours."""
-    index = [
-        str(place.index / name) for name in ("index.db", "index.db-wal", "index.db-shm", "vectors.faiss", "clean.json")
-    ]
+    names = ("index.db", "index.db-wal", "index.db-shm", "vectors.faiss.part", "copies.faiss.part", "clean.json")
+    index = [str(place.index / name) for name in names]
     return [f"-P{path}" for path in (*index, *map(str, place.root.rglob("*")))]
 
 
@@ -268,7 +267,6 @@ def calls(adders: Adders, name: str, place: Place, which: list[str], *options: s
     most: Counter[str] = Counter()
     for (_, call), count in made.items():
         most[call] = max(most[call], count)
-    assert most, log
     return [(call, number) for call, count in sorted(most.items()) for number in range(1, count + 1)]
 
 
@@ -297,12 +295,14 @@ def test_killed_at_any_call_that_changes_something(adders, place, name):
     dice = random.Random(name)
     was = Before.of(name, place)
     points = calls(adders, name, place, CHANGES)
+    assert len(points) > 20
     killed = 0
     for call, number in dice.sample(points, min(KILLS, len(points))):
         place.begin()
         job, _ = traced(adders, name, place, "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={number}")
         killed += job.code == -signal.SIGKILL
-        assert job.code in (0, -signal.SIGKILL), job.errors  # 0: threads shared the calls in another way
+        # 0: threads shared the calls in another way; 1: a decoder was killed, and that was told.
+        assert job.code in (0, 1, -signal.SIGKILL), job.errors
         assert "Traceback" not in job.errors
         settled(adders, name, place, was)
     assert killed >= min(KILLS, len(points)) / 2
@@ -313,21 +313,24 @@ def test_whatever_the_kernel_refuses_is_a_sentence(adders, place, name):
     """ENOSPC and EDQUOT where it writes, once or from then on; EIO and ENOMEM where it reads as well."""
     dice = random.Random(name)
     was = Before.of(name, place)
-    writes = [
-        (*point, error) for point in calls(adders, name, place, CHANGES[:-1]) for error in ("ENOSPC", "EIO", "EDQUOT")
-    ]
+    changes = calls(adders, name, place, CHANGES[1:-1])
+    place.begin()
+    changes += calls(adders, name, place, ["write"], *own(place))
+    writes = [(*point, error) for point in changes for error in ("ENOSPC", "EIO", "EDQUOT")]
     place.begin()
     reads = [(*point, error) for point in calls(adders, name, place, READS, *own(place)) for error in ("EIO", "ENOMEM")]
+    assert len(writes) > 20
+    assert len(reads) > 20
     injected = 0
     for call, number, error in [*dice.sample(writes, min(ERRORS // 2, len(writes))), *dice.sample(reads, ERRORS // 2)]:
         place.begin()
-        only = own(place) if call in READS else []
+        only = own(place) if call in (*READS, "write") else []
         when = f"{number}+" if call in CHANGES[:-1] and dice.random() < 0.5 else number
         inject = f"inject={call}:error={error}:when={when}"
         job, log = traced(adders, name, place, "-e", f"trace={call}", "-e", inject, *only)
         injected += "(INJECTED)" in log
         print(name, inject, job.code, job.errors)
-        assert job.code in (0, 1), job.errors
+        assert job.code in (0, 1, 2), job.errors
         assert "Traceback" not in job.errors
         settled(adders, name, place, was)
     assert injected >= ERRORS / 2  # threads may share the calls in another way

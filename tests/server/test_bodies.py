@@ -70,6 +70,13 @@ class TestBodies:
         request = UPLOAD + b"Authorization: Bearer wrong\r\nContent-Length: 50000\r\n\r\n"
         assert [status(guarded.ask(request))[0] for _ in range(11)] == [401] * 10 + [429]
 
+    @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"OPTIONS"])
+    def test_who_reads_sends_next_to_nothing(self, wire, method):
+        head = method + b" / HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        answer = wire.connect(head + b"Content-Length: 1000001\r\n\r\n").recv(65_536)  # before any of it came
+        assert status(answer) == [200]
+        assert b"Connection: close\r\n" in answer
+
     def test_a_form_that_is_no_upload_is_small(self, wire):
         head = b"PUT /api/v1/policies HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         assert status(wire.connect(head + b"Content-Length: 1000001\r\n\r\n").recv(65_536)) == [413]
@@ -137,3 +144,21 @@ class TestNumbers:
         answer = wire.ask(line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert status(answer)[0] in (400, 404, 422)
         assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_what_was_refused_by_its_head_never_runs_without_its_body(tmp_path, photos, monkeypatch):
+    """A minute may be over, or the tokens readable again, between the question and the answer."""
+    body = b"name=lake"
+    with app_of(tmp_path, PORT=0) as app, wired(app) as wire:
+        index = app.extensions["imgindex"].index
+        index.add([photos])
+        index.themes.recluster(2)
+        theme = index.themes.current().themes[0].id
+        index.themes.rename(theme, "a name")
+        monkeypatch.setattr("imgindex.server.door.ask", lambda *_: 0)
+        answer = wire.ask(
+            b"POST /themes/%d/name HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            b"Content-Length: %d\r\n\r\n" % (theme, len(body)) + body
+        )
+        assert status(answer) == [503]
+        assert [one.name for one in index.themes.current().themes if one.id == theme] == ["a name"]

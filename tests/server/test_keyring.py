@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -143,3 +144,23 @@ def test_sighup_reads_the_tokens_again_and_ends_nothing(tmp_path, file, secrets)
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=30)
     assert server.returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_a_server_started_with_nohup_outlives_its_terminal(tmp_path):
+    """The terminal of its own is closed, as by a person who leaves."""
+    command = ["nohup", str(PROGRAM), "serve", "--port", "0", "--index", str(tmp_path / "index")]
+    pid, terminal = pty.fork()
+    if not pid:
+        with (tmp_path / "log").open("w") as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            os.execvp(command[0], command)
+    while "Serving" not in (said := (tmp_path / "log").read_text() if (tmp_path / "log").exists() else ""):
+        assert os.waitpid(pid, os.WNOHANG) == (0, 0), said
+        time.sleep(0.05)
+    os.close(terminal)
+    time.sleep(1)
+    assert os.waitpid(pid, os.WNOHANG) == (0, 0), (tmp_path / "log").read_text()
+    os.kill(pid, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
