@@ -114,7 +114,11 @@ def _allow(calls: "Filter") -> None:
     # Memory of its own is limited, and so are files; what is neither is not.
     for bit in (_MAP_SHARED, _MAP_ANONYMOUS):
         calls.allow("mmap", args=[without(2, _PROT_EXEC), without(3, bit)])
-    calls.allow("openat", args=[without(2, 0xFFFFFFFF & ~os.O_CLOEXEC)])  # to read
+    # Other bits say how to read, and each C library and processor has its own. O_TMPFILE is two bits, one a folder's.
+    writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | (os.O_TMPFILE & ~os.O_DIRECTORY)
+    for name, flags in (("openat", 2), ("open", 1)):  # to read; glibc makes the first, musl the second where it is
+        if _is_known(name):
+            calls.allow(name, args=[without(flags, writing)])
     calls.allow("sendto", args={4: 0})  # to whom it is connected
     calls.errno("ioctl", _TERMINAL)
     for command in (_DUPLICATE, _FLAGS):

@@ -169,6 +169,29 @@ told = FILE in [file(number) for number in range(4096)]
         assert run(fresh, f"FILE = {(found.st_dev, found.st_ino)}\n" + code) == "False"
 
 
+@pytest.mark.parametrize("name", ["open", "openat"])
+@pytest.mark.parametrize("more", ["os.O_CLOEXEC", "os.O_NOCTTY", "LARGE"])
+def test_its_own_memory_files_open_as_every_c_library_opens_them(victim: Decoder, name: str, more: str) -> None:
+    code = f"""
+LARGE = 0o400000 if os.uname().machine.startswith(('aarch', 'arm')) else 0o100000  # O_LARGEFILE
+
+def opened(n):
+    path = f'/proc/self/fd/{{n}}'.encode()
+    try:
+        try:
+            call = number({name!r})
+        except ValueError:
+            return True  # this processor has it not
+        ahead = (-100,) if {name!r} == 'openat' else ()
+        os.close(called(libc.syscall(call, *ahead, path, {more})))
+        return True
+    except OSError:
+        return False
+told = any(opened(n) for n in range(3, 64))
+"""
+    assert run(victim, code) == "True"
+
+
 def test_threads_are_let_be_and_shut_in_as_well(victim: Decoder, here: Sandbox) -> None:
     code = """
 def inside():

@@ -18,6 +18,8 @@ CHANGES = {
     "create without a name": "os.open(FOLDER, os.O_TMPFILE | os.O_RDWR)",
     "truncate": "os.truncate(PATH, 0)",
     "empty by opening": "os.open(PATH, os.O_RDONLY | os.O_TRUNC)",
+    "write by the older call": "called(libc.syscall(number('open'), PATH.encode(), os.O_WRONLY))",
+    "create by the older call": "called(libc.syscall(number('open'), NEW.encode(), os.O_CREAT | os.O_RDONLY, 0o600))",
     "unlink": "os.unlink(PATH)",
     "rename": "os.rename(PATH, NEW)",
     "link": "os.link(PATH, NEW)",
