@@ -142,9 +142,16 @@ class Child:
             self.kill()
             return Reply(False, 0, 0, bytearray(ABSURD))
         body = self._receive(length)
-        if worn:
+        if worn or self._threads() > 1:  # a thread that code of a picture left would take the time of the next one
             self.kill()
         return Reply(bool(readable), width, height, body)
+
+    def _threads(self) -> int:
+        """How many it has, as the kernel counts them, for 5 microseconds; 1 where that is not told."""
+        try:
+            return os.stat(f"/proc/{self._process.pid}/task").st_nlink - 2
+        except OSError:
+            return 1
 
     def _receive(self, count: int) -> bytearray:
         buffer = bytearray(count)

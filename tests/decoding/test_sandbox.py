@@ -206,6 +206,16 @@ thread.start(), thread.join()
     assert (run(victim, code) == "refused") == here.files
 
 
+def test_a_thread_that_a_picture_leaves_takes_nothing_from_the_next(lured: Callable[[], Decoder]) -> None:
+    with lured() as decoder:
+        mine = run(decoder, "told = os.getpid()")
+        assert (
+            run(decoder, "threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()") == "done"
+        )
+        assert (decoder.decode(good()).pixels == 7).all()
+        assert run(decoder, "told = os.getpid()") != mine
+
+
 def test_an_abort_is_the_pictures_as_ever(victim: Decoder) -> None:
     assert run(victim, "os.abort()") == "the decoder crashed on it (SIGABRT)"
 

@@ -85,6 +85,7 @@ KERNEL = {
     "memory that no limit counts": "mmap.mmap(-1, 4096)",
     "a terminal": "fcntl.ioctl(0, 0x541B, b'1234')",
 }
+# Not the processor's time: its timer is the child's own. What holds such code up is the parent's clock, of 30 s.
 LIMITS = {
     "more memory": "resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))",
     "core files": "resource.setrlimit(resource.RLIMIT_CORE, (1, 1))",
