@@ -65,12 +65,16 @@ class Child:
     def __init__(self, size: int) -> None:
         self._size = size
         self._owner = os.getpid()
-        try:
-            self.sandbox = self._start(sandboxed=True)
-        except _ShutOutError:
-            self.sandbox = self._start(sandboxed=False)
+        for locks in (2, 1, 0):
+            try:
+                self.sandbox = self._start(locks)
+                break
+            except _ShutOutError as error:
+                if not locks:
+                    raise ImgindexError("the picture decoder cannot start: this system ends it") from error
 
-    def _start(self, *, sandboxed: bool) -> Sandbox:
+    def _start(self, locks: int) -> Sandbox:
+        """`locks`: how many it tries of Landlock and seccomp, the second of which more can keep from decoding."""
         self._link, theirs = socket.socketpair()
         self._link.settimeout(WALL_SECONDS)
         config = {
@@ -79,7 +83,7 @@ class Child:
             "cpu": (CPU_SECONDS, LOOK * CPU_SECONDS),
             "memory": MEMORY - _LIBRARIES,
             "parent": self._owner,
-            "sandboxed": sandboxed,
+            "locks": locks,
         }
         self._process: subprocess.Popen[bytes]
         try:
