@@ -20,6 +20,7 @@ _RATIOS = {(1.0, 1.0): "4:4:4", (2.0, 1.0): "4:2:2", (2.0, 2.0): "4:2:0", (1.0, 
 _COPIED = 64_000_000  # bytes; copying more is not worth the look
 _UNEVEN, _HEAD = 3, 200_000  # the first rows may take so many times their share of a JPEG's bytes, after its headers
 _CLEAN = 75  # quality
+_KEEPING = (1, 2, 3, 4, 5, 8, 32773, 32946)  # a TIFF's ways to code: none, fax, LZW, Deflate, PackBits; no JPEG
 _REDUCED, _MASK = 1, 4  # bits of a TIFF directory's NewSubfileType: no pages
 
 
@@ -91,6 +92,16 @@ def jpeg_subsampling(data: bytes | memoryview) -> str | None:
                 return None
             return _RATIOS.get((across / second[0], down / second[1]))
     return None
+
+
+def is_lossless(data: bytes | memoryview, kind: str) -> bool:
+    """Whether a file keeps all pixels that it was saved from, but for the colours that a GIF lacks."""
+    if kind == "WebP":
+        return webp_lossless(data)
+    if kind == "TIFF":
+        found = directories(data)
+        return bool(found) and found[0].first(259, 1) in _KEEPING
+    return kind in ("PNG", "BMP", "GIF", "PNM", "PAM")
 
 
 def webp_lossless(data: bytes | memoryview) -> bool:

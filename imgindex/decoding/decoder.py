@@ -5,9 +5,7 @@ of its own, with at most 1 GB of memory, and 2 seconds of processor time for a p
 A damaged or cut-short file is refused even where a part of it could be shown: half a picture is another picture.
 """
 
-import json
 import queue
-import struct
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -16,13 +14,11 @@ from importlib import metadata
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-import numpy as np
-
+from imgindex.decoding import answers
 from imgindex.decoding.child import ABSURD, CPU_SECONDS, LOOK, WALL_SECONDS, Child, KilledError, Reply
 from imgindex.decoding.formats import FORMATS
-from imgindex.decoding.protocol import DIGEST, FACTS, REQUEST, TRANSFORM
+from imgindex.decoding.protocol import REQUEST, TRANSFORM
 from imgindex.errors import DecodingStoppedError, UnreadablePictureError, UsageError
-from imgindex.facts import from_json
 from imgindex.records import Decoded
 
 if TYPE_CHECKING:
@@ -54,8 +50,8 @@ class Decoder:
         _check(data)
         reply = self._ask(REQUEST.pack(len(data), 0), data, act="decoding", cpu=CPU_SECONDS)
         try:
-            return _decoded(reply, self._size)
-        except (ValueError, struct.error) as error:
+            return answers.decoded(reply, self._size)
+        except ValueError as error:
             raise UnreadablePictureError(ABSURD.decode()) from error
 
     def look(self, one: bytes, other: bytes, transform: Sequence[float]) -> "Relation":
@@ -65,8 +61,8 @@ class Decoder:
         request = REQUEST.pack(len(one), len(other)), TRANSFORM.pack(*transform), one, other
         told = self._ask(*request, act="comparing", cpu=LOOK * CPU_SECONDS).body
         try:
-            return _relation(told)
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            return answers.relation(told)
+        except ValueError as error:
             raise UnreadablePictureError(ABSURD.decode()) from error
 
     def _ask(self, *request: bytes, act: str, cpu: float) -> Reply:
@@ -169,28 +165,6 @@ def decoder_versions() -> str:
     """What decodes here; with another version a file that could not be read is worth another try."""
     names = dict.fromkeys(name for row in FORMATS for name in row.distributions)
     return " ".join(f"{dist.name} {dist.version}" for name in names for dist in metadata.distributions(name=name))
-
-
-def _decoded(reply: Reply, size: int) -> Decoded:
-    """What a worker answered for a picture; ValueError or struct.error for what is no such answer."""
-    end = size**2 * 3
-    start = end + DIGEST + FACTS.size
-    (length,) = FACTS.unpack_from(reply.body, end + DIGEST)
-    facts = from_json(bytes(reply.body[start : start + length]))
-    if facts is None:
-        raise ValueError("no facts")
-    pixels = np.frombuffer(reply.body, np.uint8, end).reshape(size, size, 3)
-    digest, description = bytes(reply.body[end : end + DIGEST]), bytes(reply.body[start + length :])
-    return Decoded(pixels, reply.width, reply.height, digest, description, facts)
-
-
-def _relation(told: bytearray) -> "Relation":
-    from imgindex.comparison.second_look import Box, Relation
-
-    values = json.loads(told)
-    values["transform"] = tuple(values["transform"])
-    values["where"] = tuple(Box(**box) for box in values["where"])
-    return Relation(**values)
 
 
 def _check(data: bytes) -> None:

@@ -146,8 +146,8 @@ def _opencv(file: File, kind: str, flags: int = cv2.IMREAD_UNCHANGED) -> Read:
 
 def _put_right(stored: Array, data: Pixels, kind: str) -> Array:
     """What OpenCV reads wrongly."""
-    if kind == "TIFF" and stored.dtype == np.uint16 and tiff.is_negative(data):
-        return np.asarray(np.uint16(pixels.white_of(stored)) - stored)
+    if kind == "TIFF" and stored.dtype == np.uint16:
+        return tiff.positive(stored, data)
     if kind == "PAM" and headers.pam_depth(data) == 3:  # OpenCV turns RGBA to BGR, but leaves RGB as it is
         return np.asarray(cv2.cvtColor(stored, cv2.COLOR_RGB2BGR))
     return stored

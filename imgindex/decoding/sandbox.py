@@ -52,20 +52,22 @@ class Sandbox:
     def lacking(self) -> tuple[str, ...]:
         """What is open, and what that means, one sentence each; none where it is whole."""
         does = "read" if self.calls else "read and change"
-        files = f"A picture that takes over its decoder could {does} your files: this system offers no Landlock."
+        files = (
+            f"A picture that takes over its decoder could {does} your files: here is no Landlock that it can work in."
+        )
         calls = (
             "A picture that takes over its decoder could start programs, talk to the network and reach your other "
-            "programs: this system offers no seccomp filters."
+            "programs: here is no seccomp filter that it can work in."
         )
         return (() if self.files else (files,)) + (() if self.calls else (calls,))
 
 
-def enter() -> Sandbox:
-    """Shut in this process for good, as far as the kernel goes, and tell how far that is."""
+def enter(*, calls: bool = True) -> Sandbox:
+    """Shut in this process for good, as far as the kernel goes, and tell how far that is; `calls`: by both locks."""
     _give_up_rights()
-    calls = _calls()
+    allowed = _calls() if calls else None
     files = _close_files()
-    return Sandbox(files, calls is not None and _close_calls(calls))
+    return Sandbox(files, allowed is not None and _close_calls(allowed))
 
 
 def _give_up_rights() -> None:
@@ -114,7 +116,11 @@ def _allow(calls: "Filter") -> None:
     # Memory of its own is limited, and so are files; what is neither is not.
     for bit in (_MAP_SHARED, _MAP_ANONYMOUS):
         calls.allow("mmap", args=[without(2, _PROT_EXEC), without(3, bit)])
-    calls.allow("openat", args=[without(2, 0xFFFFFFFF & ~os.O_CLOEXEC)])  # to read
+    # Other bits say how to read, and each C library and processor has its own. O_TMPFILE is two bits, one a folder's.
+    writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | (os.O_TMPFILE & ~os.O_DIRECTORY)
+    for name, flags in (("openat", 2), ("open", 1)):  # to read; glibc makes the first, musl the second where it is
+        if _is_known(name):
+            calls.allow(name, args=[without(flags, writing)])
     calls.allow("sendto", args={4: 0})  # to whom it is connected
     calls.errno("ioctl", _TERMINAL)
     for command in (_DUPLICATE, _FLAGS):

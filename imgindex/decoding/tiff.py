@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from imgindex.decoding.containers import Directory, directories
-from imgindex.decoding.pixels import white_of
 from imgindex.types import Pixels
 
 _STRIPS = {273: 279, 324: 325}  # tags of the offsets of strips or tiles, and of their lengths
@@ -15,12 +14,20 @@ _COPIED = (256, 257, 259, 266, 278, 317, 322, 323)  # tags that stay: size, comp
 _COLOURS, _INKS = 2, 5  # red, green and blue; cyan, magenta, yellow and black
 _CHANNELS = {_COLOURS: (3, 4), _INKS: (4,)}
 _MOST = 100_000  # strips
+_LARGEST = 281  # tag of the largest value that is used
+_FULL = 65535  # the largest of 16 bits
 
 
-def is_negative(data: Pixels) -> bool:
-    """Whether zero is white; at 8 bits libtiff minds it."""
+def positive(stored: npt.NDArray[np.uint16], data: Pixels) -> npt.NDArray[np.uint16]:
+    """16-bit pixels with zero as black, where it is white; at 8 bits libtiff minds it.
+
+    The largest value is no sign of what black is, as a light picture has none: the file tells it, or it is all 16 bits.
+    """
     found = directories(data.data)
-    return bool(found) and found[0].first(262, 1) == 0
+    if not found or found[0].first(262, 1) != 0:
+        return stored
+    told = found[0].first(_LARGEST)
+    return np.asarray(np.uint16(told if stored.max() <= told < _FULL else _FULL) - stored)
 
 
 def deep(data: Pixels) -> npt.NDArray[np.uint16] | None:
@@ -55,10 +62,9 @@ def _decoded(data: Pixels) -> npt.NDArray[np.uint16]:
 
 def _mixed(inks: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
     """(H, W, 3) BGR of (H, W, 4) cyan, magenta, yellow and black, as libtiff mixes them at 8 bits."""
-    white = white_of(inks)
-    paper = cv2.subtract(np.full_like(inks[..., 3], int(white)), inks[..., 3])
-    light = [cv2.subtract(np.full_like(paper, int(white)), inks[..., ink]) for ink in (2, 1, 0)]
-    return np.asarray(cv2.merge([cv2.multiply(one, paper, scale=1 / white) for one in light]), np.uint16)
+    paper = _FULL - inks[..., 3]  # all 16 bits, as a light picture has little ink
+    light = [_FULL - inks[..., ink] for ink in (2, 1, 0)]
+    return np.asarray(cv2.merge([cv2.multiply(one, paper, scale=1 / _FULL) for one in light]), np.uint16)
 
 
 def _rewritten(data: Pixels, page: Directory, photometric: int, samples: int, plane: int | None = None) -> Pixels:

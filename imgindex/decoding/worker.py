@@ -144,22 +144,20 @@ class _Resident:
         return int(os.pread(self._statm, 256, 0).split()[1]) * resource.getpagesize()
 
 
-def _shut_in(inbox: _Inbox) -> sandbox.Sandbox:
-    walls = sandbox.enter()
+def _shut_in(inbox: _Inbox, locks: int) -> sandbox.Sandbox:
+    walls = sandbox.enter(calls=locks > 1)
     if not inbox.opens():  # no picture is at fault for that
         sys.exit(SHUT_OUT)
     return walls
 
 
-def serve(
-    link: socket.socket, *, size: int, cpu: tuple[float, float], memory: int, parent: int, sandboxed: bool
-) -> None:
-    """Answer requests until the parent is gone. `cpu`: seconds for a picture, and for a look at two."""
+def serve(link: socket.socket, *, size: int, cpu: tuple[float, float], memory: int, parent: int, locks: int) -> None:
+    """Answer until the parent is gone. `cpu`: seconds for a picture, and for a look at two. `locks`: see `child`."""
     waiting = select.poll()
     waiting.register(link, select.POLLIN)
     inbox, looks, resident = _Inbox(link, memory), Looks(), _Resident()
     header = bytearray(REQUEST.size)
-    walls = _shut_in(inbox) if sandboxed else sandbox.Sandbox(files=False, calls=False)
+    walls = _shut_in(inbox, locks) if locks else sandbox.Sandbox(files=False, calls=False)
     link.sendall(STARTED.pack(walls.files, walls.calls))
     while True:
         # The end of the stream says so too, unless a fork of the parent still holds the socket.

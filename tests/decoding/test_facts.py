@@ -487,8 +487,8 @@ def inks(image: Pixels) -> Pixels:
     return np.concatenate([colours, black], axis=2).astype(np.uint8)
 
 
-def chunky(image: npt.NDArray[Any], photometric: int, bits: int) -> bytes:
-    """A TIFF of one strip, with all channels of a pixel beside each other."""
+def chunky(image: npt.NDArray[Any], photometric: int, bits: int, largest: int | None = None) -> bytes:
+    """A TIFF of one strip, with all channels of a pixel beside each other; it may tell its largest value."""
     data = image.astype("<u2" if bits == 16 else np.uint8).tobytes()
     height, width, count = np.atleast_3d(image).shape
     numbers = {256: width, 257: height, 258: bits, 259: 1, 262: photometric, 273: 200, 277: count, 278: height}
@@ -496,6 +496,7 @@ def chunky(image: npt.NDArray[Any], photometric: int, bits: int) -> bytes:
     if count > 1:
         entries[2] = struct.pack("<HHII", 258, 3, count, 180)
     entries.append(struct.pack("<HHII", 279, 4, 1, len(data)))
+    entries += [struct.pack("<HHII", 281, 3, 1, largest)] if largest else []
     head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
     return head.ljust(180, b"\0") + struct.pack(f"<{count}H", *[bits] * count).ljust(20, b"\0") + data
 
@@ -505,6 +506,24 @@ def test_inks_of_16_bits_look_as_those_of_8_do_together_and_apart(decoder: Decod
     plain = decoder.decode(chunky(image, 5, 8)).pixels.astype(int)
     for data in (chunky(image.astype(np.uint16) * 257, 5, 16), planar(image, 5)):
         assert np.abs(decoder.decode(data).pixels - plain).max() <= 1
+
+
+def test_little_ink_of_16_bits_looks_as_light_as_of_8(decoder: Decoder) -> None:
+    image = inks(scene()) // 5
+    plain = decoder.decode(chunky(image, 5, 8)).pixels.astype(int)
+    deep = image.astype(np.uint16) * 257
+    deep[..., 0] += np.random.default_rng(1).integers(0, 100, deep.shape[:2], np.uint16)  # as no 8 bits have it
+    for data in (chunky(deep, 5, 16), planar(image, 5)):
+        assert np.abs(decoder.decode(data).pixels - plain).max() <= 2
+
+
+def test_a_light_picture_whose_white_is_zero_is_light(decoder: Decoder) -> None:
+    grey = 255 - cv2.cvtColor(scene(), cv2.COLOR_RGB2GRAY) // 5
+    plain = decoder.decode(save(grey, "PNG")).pixels.astype(int)
+    dust = np.random.default_rng(1).integers(0, 256, grey.shape)
+    dark = (255 - grey.astype(int)) * 256 + dust
+    for data in (chunky(dark, 0, 16), chunky(dark, 0, 16, 65535), chunky(dark // 16, 0, 16, 4095)):
+        assert np.abs(decoder.decode(data).pixels - plain).max() <= 2
 
 
 def low(grey: Pixels, bits: int) -> npt.NDArray[np.uint16]:
@@ -521,7 +540,7 @@ def test_what_uses_the_low_bits_of_16_looks_as_its_export_of_8_does(decoder: Dec
     deep, white = low(grey, bits), (1 << bits) - 1
     plain = decoder.decode(save(grey, "PNG")).pixels.astype(int)
     files = {"PNG": cv2.imencode(".png", deep)[1].tobytes(), "TIFF": chunky(deep, 1, 16)}
-    files |= {"negative": chunky(white - deep, 0, 16), "negative of 16 bits": chunky(65535 - deep, 0, 16)}
+    files |= {"negative": chunky(white - deep, 0, 16, white), "negative of 16 bits": chunky(65535 - deep, 0, 16)}
     for name, data in files.items():
         found = decoder.decode(data)
         assert np.abs(found.pixels - plain).max() <= 4, name

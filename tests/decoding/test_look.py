@@ -212,3 +212,79 @@ class TestLimits:
             with pytest.raises(UnreadablePictureError, match="the second of the two: it needs more memory"):
                 decoder.look(good, large, SAME)
             assert decoder.look(good, good, SAME).kind == "version"
+
+
+def icon(rng: np.random.Generator, width: int, height: int) -> Pixels:
+    """A few shapes on a plain or sloping ground, and a badge without a number."""
+    slope = np.linspace(0, int(rng.integers(0, 60)), width)[None, :, None]
+    image = np.clip(rng.integers(60, 250, 3) - slope + np.zeros((height, width, 1)), 0, 255).astype(np.uint8)
+    for _ in range(int(rng.integers(3, 9))):
+        place = tuple(int(rng.integers(0, side)) for side in (width, height))
+        colour = tuple(int(value) for value in rng.integers(0, 256, 3))
+        cv2.circle(image, place, int(rng.integers(2, max(3, min(width, height) // 3))), colour, -1, cv2.LINE_AA)
+    return image
+
+
+def numbered(image: Pixels, words: str, size: float) -> Pixels:
+    """With words in its corner."""
+    out = image.copy()
+    place = (2, image.shape[0] - 4)
+    return np.asarray(cv2.putText(out, words, place, cv2.FONT_HERSHEY_SIMPLEX, size, (250, 30, 30), 1, cv2.LINE_AA))
+
+
+SIDES = [(32, 32), (48, 48), (64, 48), (96, 96), (128, 160), (192, 192)]
+
+
+@pytest.mark.parametrize("sides", SIDES, ids=str)
+def test_an_icon_with_another_digit_is_no_version_of_it(decoder: Decoder, sides: tuple[int, int]) -> None:
+    rng = np.random.default_rng(sides)
+    for _ in range(6):
+        image = icon(rng, *sides)
+        one, other = (numbered(image, word, 0.35) for word in ("3", "8"))
+        spotted = image.copy()
+        x, y = (int(rng.integers(0, side - 3)) for side in sides)
+        spotted[y : y + 3, x : x + 3] ^= 60
+        for a, b, ends in ((one, other, (".png", ".bmp")), (image, spotted, (".png", ".tiff"))):
+            seen = decoder.look(encode(ends[0], a), encode(ends[1], b), SAME)
+            assert seen.kind in ("edited", "part", "alike")
+            back = decoder.look(encode(ends[1], b), encode(ends[0], a), SAME)
+            assert back.kind == seen.kind
+        if seen.kind == "edited":
+            assert any(
+                box.x <= (x + 1) / sides[0] <= box.x + box.w and box.y <= (y + 1) / sides[1] <= box.y + box.h
+                for box in seen.where
+            )
+
+
+def test_a_page_with_another_digit_is_no_version_of_it(decoder: Decoder) -> None:
+    page = np.full((2400, 1700, 3), 255, np.uint8)
+    for line in range(40):
+        cv2.putText(page, f"No. {line}: {line * 7919 % 997} items", (90, 90 + 56 * line), 0, 0.9, (20, 20, 20), 2)
+    other = page.copy()
+    cv2.putText(other, "3", (1400, 1210), 0, 0.5, (20, 20, 20), 1)
+    cv2.putText(page, "8", (1400, 1210), 0, 0.5, (20, 20, 20), 1)
+    assert decoder.look(encode(".png", page), encode(".png", other), SAME).kind == "edited"
+
+
+@pytest.mark.parametrize("sides", [*SIDES, (900, 700)], ids=str)
+def test_the_same_pixels_in_two_lossless_formats_are_versions(decoder: Decoder, sides: tuple[int, int]) -> None:
+    rng = np.random.default_rng(sides)
+    webp = (".webp", cv2.IMWRITE_WEBP_QUALITY, 101)
+    image = numbered(icon(rng, *sides), "7", 0.4)
+    files = [encode(".png", image), encode(".bmp", image), encode(".tiff", image), encode(".ppm", image)]
+    files.append(encode(webp[0], image, *webp[1:]))
+    for one, other in zip(files, files[1:] + files[:1], strict=True):
+        assert decoder.look(one, other, SAME).kind == "version"
+
+
+def test_a_brighter_lossless_copy_of_a_picture_is_a_version_as_ever(decoder: Decoder) -> None:
+    image = scene(480, 360)
+    brighter = cv2.convertScaleAbs(image, alpha=0.9, beta=20)
+    assert decoder.look(encode(".png", image), encode(".png", brighter), SAME).kind == "version"
+
+
+def test_a_lossless_picture_saved_from_a_jpeg_is_a_version_as_ever(decoder: Decoder) -> None:
+    image = scene(480, 360)
+    jpeg = encode(".jpg", image, cv2.IMWRITE_JPEG_QUALITY, 85)
+    saved = cv2.cvtColor(cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1), cv2.COLOR_BGR2RGB)
+    assert decoder.look(encode(".png", image), encode(".png", saved), SAME).kind == "version"

@@ -5,11 +5,13 @@ picture cannot be read. Where the kernel shuts nothing in, the same code gets th
 """
 
 import json
+import math
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
+from imgindex.comparison.second_look import Relation
 from imgindex.decoding.child import Child, decoder_sandbox
 from imgindex.decoding.decoder import Decoder
 from imgindex.decoding.sandbox import Sandbox
@@ -149,11 +152,44 @@ def test_it_learns_no_token(victim: Decoder) -> None:
     assert "OPENCV_LOG_LEVEL" in told
 
 
-def test_it_has_no_descriptor_but_its_own(victim: Decoder, tmp_path: Path) -> None:
-    with (tmp_path / "secret").open("w") as secret:
+def test_it_has_no_descriptor_but_its_own(lured: Callable[[], Decoder], tmp_path: Path) -> None:
+    code = """
+def file(number):
+    try:
+        found = os.fstat(number)
+        return found.st_dev, found.st_ino
+    except OSError:
+        return None
+told = FILE in [file(number) for number in range(4096)]
+"""
+    with (tmp_path / "secret").open("w") as secret, lured() as fresh:
         os.set_inheritable(secret.fileno(), True)
-        told = run(victim, f"told = os.fstat({secret.fileno() + 20})")
-    assert told == "refused: EBADF"
+        assert secret.fileno() < 4096
+        found = os.fstat(secret.fileno())
+        assert run(fresh, f"FILE = {(found.st_dev, found.st_ino)}\n" + code) == "False"
+
+
+@pytest.mark.parametrize("name", ["open", "openat"])
+@pytest.mark.parametrize("more", ["os.O_CLOEXEC", "os.O_NOCTTY", "LARGE"])
+def test_its_own_memory_files_open_as_every_c_library_opens_them(victim: Decoder, name: str, more: str) -> None:
+    code = f"""
+LARGE = 0o400000 if os.uname().machine.startswith(('aarch', 'arm')) else 0o100000  # O_LARGEFILE
+
+def opened(n):
+    path = f'/proc/self/fd/{{n}}'.encode()
+    try:
+        try:
+            call = number({name!r})
+        except ValueError:
+            return True  # this processor has it not
+        ahead = (-100,) if {name!r} == 'openat' else ()
+        os.close(called(libc.syscall(call, *ahead, path, {more})))
+        return True
+    except OSError:
+        return False
+told = any(opened(n) for n in range(3, 64))
+"""
+    assert run(victim, code) == "True"
 
 
 def test_threads_are_let_be_and_shut_in_as_well(victim: Decoder, here: Sandbox) -> None:
@@ -170,25 +206,102 @@ thread.start(), thread.join()
     assert (run(victim, code) == "refused") == here.files
 
 
+def test_a_thread_that_a_picture_leaves_takes_nothing_from_the_next(lured: Callable[[], Decoder]) -> None:
+    with lured() as decoder:
+        mine = run(decoder, "told = os.getpid()")
+        assert (
+            run(decoder, "threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()") == "done"
+        )
+        assert (decoder.decode(good()).pixels == 7).all()
+        assert run(decoder, "told = os.getpid()") != mine
+
+
 def test_an_abort_is_the_pictures_as_ever(victim: Decoder) -> None:
     assert run(victim, "os.abort()") == "the decoder crashed on it (SIGABRT)"
 
 
+LIAR = """
+from imgindex.decoding.protocol import FACTS, REPLY
+LINK = next(n for n in range(3, 64) if is_socket(n))
+
+def answer(width=9, height=9, facts={'format': 'png'}):
+    told = json.dumps(facts).encode()
+    body = bytes(8 * 8 * 3 + 32) + FACTS.pack(len(told)) + told
+    return REPLY.pack(1, 0, width, height, len(body)) + body
+
+"""
 ANSWERS = {
     "more than there is memory for": "REPLY.pack(1, 0, 9, 9, 1 << 60)",
     "less than its pixels": "REPLY.pack(1, 0, 9, 9, 4) + b'1234'",
     "facts that are none": "REPLY.pack(1, 0, 9, 9, 300) + bytes(300)",
     "a length of facts beyond its end": "REPLY.pack(1, 0, 9, 9, 300) + b'\\xff' * 300",
+    "no width": "answer(0, 9)",
+    "no height": "answer(9, 0)",
+    "a side that no picture has": "answer(1 << 31, 1)",
+    "a list for facts": "answer(facts=[])",
+    "a format of a kilobyte": "answer(facts={'format': 'x' * 1000})",
+    "a format that is a path": "answer(facts={'format': '../x'})",
+    "more detail than a number can hold": "answer(facts={'format': 'png', 'detail': 10**400})",
+    "less than no noise": "answer(facts={'format': 'png', 'noise': -1})",
+    "no frame": "answer(facts={'format': 'png', 'frames': 0})",
+    "a quality beyond 100": "answer(facts={'format': 'png', 'quality': 101})",
+    "a place that is not on Earth": "answer(facts={'format': 'png', 'latitude': 91.0, 'longitude': 0})",
+    "a time that is none": "answer(facts={'format': 'png', 'captured': 'yesterday'})",
+    "half a letter": "answer(facts={'format': 'png', 'camera': chr(0xD800)})",
 }
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_an_answer_that_cannot_be_is_no_picture(lured: Callable[[], Decoder], answer: str) -> None:
-    lie = "from imgindex.decoding.protocol import REPLY\nos.write(LINK, " + answer + ")\nos._exit(0)"
-    link = "LINK = next(n for n in range(3, 64) if is_socket(n))\n"
     with lured() as decoder:
-        told = run(decoder, link + lie)
+        told = run(decoder, LIAR + f"os.write(LINK, {answer})\nos._exit(0)")
     assert told == "the decoder's answer makes no sense"
+
+
+RELATION = {
+    "kind": "version", "share_a": 1.0, "share_b": 1.0, "place_ab": 0.0, "place_ba": 0.0, "finer": 0.0, "noisier": 0.0,
+    "transform": [1, 0, 0, 0, 1, 0, 0, 0, 1], "where": [], "light": 0.0, "stretched": 0,
+}  # fmt: skip
+RELATIONS = {
+    "no object": [],
+    "nothing": {},
+    "a kind that is none": RELATION | {"kind": "hack"},
+    "a kind that is a list": RELATION | {"kind": ["version"]},
+    "words for a number": RELATION | {"share_a": "x"},
+    "no number": RELATION | {"finer": math.nan},
+    "an endless number": RELATION | {"noisier": math.inf},
+    "a number beyond all": RELATION | {"noisier": 10**400},
+    "yes for a number": RELATION | {"share_b": True},
+    "more than all": RELATION | {"share_b": 1.5},
+    "less than nothing": RELATION | {"place_ab": -5},
+    "a map of one number": RELATION | {"transform": [1]},
+    "a map to one place": RELATION | {"transform": [0.0] * 8 + [1.0]},
+    "a map that divides by nothing": RELATION | {"transform": [1, 0, 0, 0, 1, 0, 1, 1, -1]},
+    "a direction that is none": RELATION | {"stretched": 7},
+    "a box outside": RELATION | {"where": [{"x": 2, "y": 0, "w": 0, "h": 0}]},
+    "a box without sides": RELATION | {"where": [{"x": 0, "y": 0}]},
+    "a box of words": RELATION | {"where": ["box"]},
+    "a box of more": RELATION | {"where": [{"x": 0, "y": 0, "w": 0, "h": 0, "z": 0}]},
+    "a name too many": RELATION | {"evil": 1},
+}
+
+
+def seen(lured: Callable[[], Decoder], relation: object) -> Relation:
+    """What a look brings where the child answers so."""
+    with lured() as decoder:
+        answer = f"told = {json.dumps(relation)!r}.encode()\nos.write(LINK, REPLY.pack(1, 0, 0, 0, len(told)) + told)"
+        code = HEAD + (LIAR + answer + "\nos._exit(0)").encode()
+        return decoder.look(code, code, RELATION["transform"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("relation", RELATIONS.values(), ids=RELATIONS)
+def test_a_relation_that_cannot_be_is_none(lured: Callable[[], Decoder], relation: object) -> None:
+    with pytest.raises(UnreadablePictureError, match="the decoder's answer makes no sense"):
+        seen(lured, relation)
+
+
+def test_a_relation_that_can_be_is_taken(lured: Callable[[], Decoder]) -> None:
+    assert asdict(seen(lured, RELATION)) == RELATION | {"transform": tuple(RELATION["transform"]), "where": ()}  # type: ignore[arg-type]
 
 
 def test_a_decoder_that_was_attacked_decodes_on(victim: Decoder) -> None:
@@ -275,8 +388,8 @@ def supported():
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_sandbox_that_keeps_from_decoding_is_left_and_that_is_told(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+def test_a_lock_that_keeps_from_decoding_is_left_and_that_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, here: Sandbox, name: str
 ) -> None:
     (tmp_path / f"{name}.py").write_text(
         f"class Scope: ABSTRACT_UNIX_SOCKET = SIGNAL = 0\nRestrictFlag = Scope\n{WRONG[name]}"
@@ -284,4 +397,4 @@ def test_a_sandbox_that_keeps_from_decoding_is_left_and_that_is_told(
     monkeypatch.syspath_prepend(tmp_path)
     with Decoder(8, workers=1) as decoder:
         assert (decoder.decode(good()).pixels == 7).all()
-    assert decoder_sandbox() == Sandbox(files=False, calls=False)
+    assert decoder_sandbox() == Sandbox(files=here.files and name == "seccompy", calls=False)

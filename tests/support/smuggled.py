@@ -18,6 +18,8 @@ CHANGES = {
     "create without a name": "os.open(FOLDER, os.O_TMPFILE | os.O_RDWR)",
     "truncate": "os.truncate(PATH, 0)",
     "empty by opening": "os.open(PATH, os.O_RDONLY | os.O_TRUNC)",
+    "write by the older call": "called(libc.syscall(number('open'), PATH.encode(), os.O_WRONLY))",
+    "create by the older call": "called(libc.syscall(number('open'), NEW.encode(), os.O_CREAT | os.O_RDONLY, 0o600))",
     "unlink": "os.unlink(PATH)",
     "rename": "os.rename(PATH, NEW)",
     "link": "os.link(PATH, NEW)",
@@ -83,6 +85,7 @@ KERNEL = {
     "memory that no limit counts": "mmap.mmap(-1, 4096)",
     "a terminal": "fcntl.ioctl(0, 0x541B, b'1234')",
 }
+# Not the processor's time: its timer is the child's own. What holds such code up is the parent's clock, of 30 s.
 LIMITS = {
     "more memory": "resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))",
     "core files": "resource.setrlimit(resource.RLIMIT_CORE, (1, 1))",
