@@ -16,9 +16,7 @@ from imgindex.types import Pixels
 
 _KEPT = 4  # views; consecutive pairs share pictures, and each view takes up to 3 MB, and exact pixels
 _HELD = 48_000_000  # bytes of exact pixels, beyond which only the last two views are kept
-_EXACT = (
-    12_000_000  # pixels of a lossless picture that are compared one by one: a page of A4 at 300 dots an inch has 8.7
-)
+_EXACT = 12_000_000  # pixels of a lossless picture compared one by one: a page of A4 at 300 dots an inch has 8.7
 # Pixels of a thumbnail's shorter side, and of what it is enlarged to: of 36 spots of a sixth of the width on compressed
 # thumbnails of 32 pixels 35 were seen then instead of 19. Smaller ones are seen only between lossless files: `exact`.
 _TINY, _ENLARGED = 48, 96
