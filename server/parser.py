@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 import tempfile
 import time
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ log = logging.getLogger("imgindex.server")
 CONTROL = 1_000  # bytes of the line before a chunk: its size in hex and, in theory, extensions
 TRAILER = 8_000  # bytes of headers after the last chunk, which nobody sends
 STEP = 1_000_000  # bytes of a body from one look at the others of its client to the next
+_TRANSFER = re.compile(rb"\ntransfer-encoding[ \t]*:", re.IGNORECASE)
 
 
 class Owner(Protocol):
@@ -73,6 +75,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
             if not self.headers.get("CONTENT_LENGTH", "").isdigit():
                 raise ParsingError("A part of the head is invalid") from error
             self.content_length = self.adj.max_request_body_size  # it has more digits than Python reads
+        if _TRANSFER.search(header_plus) and (self.version != "1.1" or "CONTENT_LENGTH" in self.headers):
+            raise ParsingError("Where the body ends is said twice, or in a way that its version of HTTP lacks")
 
     def received(self, data: bytes) -> int:
         consumed = self._take(data)
