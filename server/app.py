@@ -7,7 +7,7 @@ from typing import Any
 from apiflask import APIFlask
 from flask import Request
 
-from imgindex.server import api, pages, problems
+from imgindex.server import api, door, pages, problems
 from imgindex.server.middleware import access_log, admission, auth, metrics, security
 from imgindex.server.middleware.metrics import Metrics
 from imgindex.server.routing import Id
@@ -37,6 +37,7 @@ def create_app(config: Mapping[str, Any]) -> APIFlask:
         metrics.register(app, figures)
         security.register(app)
         auth.register(app)
+        door.register(app)
         admission.register(app)
         api.register(app)
         pages.register(app)

@@ -4,9 +4,27 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from apiflask import APIFlask
-from flask import request
+from flask import Response, request
 
+from imgindex.server.problems import SENTENCES, problem
+
+CUT = "imgindex.cut"  # of the environ of a request whose body was not taken
 ASKED = "imgindex.asked"  # of an environ; no header of a client gets such a name
+
+
+def register(app: APIFlask) -> None:
+    """Let nothing run whose body was not taken, though what refused it by its head may be over by now."""
+    app.before_request(_refuse_cut)
+
+
+def _refuse_cut() -> Response | None:
+    if CUT not in request.environ:
+        return None
+    if (request.content_length or 0) > (request.max_content_length or 0):
+        return problem(413, SENTENCES[413])
+    return problem(
+        503, "The request was refused by its head a moment ago; send it again.", headers={"Retry-After": "2"}
+    )
 
 
 class Door:

@@ -58,6 +58,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         self.began = time.monotonic()
         self.headed = math.inf  # when its head was complete
         self.cut = False  # whether there is more of it that nobody takes
+        self.asks = False  # whether it goes to the app without its body, to be refused
         self._owner = owner
         self._allowed = 0
         self._looked = 0
@@ -125,7 +126,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         if 0 < self._allowed <= FORM:
             return self.refuse(NoTokenError("no token"))
         self.drop()
-        self.cut, self.completed, self.expect_continue = True, True, False
+        self.cut, self.asks, self.completed, self.expect_continue = True, True, True, False
         self.headers.update(CONTENT_LENGTH=str(size), CONNECTION="close")
         return None
 

@@ -58,7 +58,7 @@ def register(app: APIFlask) -> None:
             )
         if _foreign(host):
             return problem(403, "Pages of other sites may only link to this server.")
-        if request.method not in SAFE and request.mimetype != "multipart/form-data":
+        if request.method in SAFE or request.mimetype != "multipart/form-data":
             request.max_content_length = min(PLAIN, settings.body)
         return None
 

@@ -10,6 +10,7 @@ from flask import Response
 
 from imgindex.server import channel, crowd
 from imgindex.server.channel import _forwarded
+from imgindex.server.parser import Parser
 from tests.support.serving import app_of
 from tests.support.wire import OTHER, get, read, status, until, wired
 
@@ -96,6 +97,19 @@ class TestAnswersThatNobodyReads:
         with wired(large[0]) as wire:
             answer = wire.ask(3 * get("/health", keep=True) + b"\r\n" + get("/nowhere", keep=True) + get("/health"))
         assert status(answer) == [200, 200, 200, 404, 200]
+
+    def test_a_fault_in_what_comes_behind_ends_one_connection(self, large, monkeypatch):
+        taken = Parser.received
+
+        def faulty(self, data):
+            if data.startswith(b"GET /fault"):
+                raise RuntimeError("a fault")
+            return taken(self, data)
+
+        monkeypatch.setattr(Parser, "received", faulty)
+        with wired(large[0]) as wire:
+            assert status(wire.ask(get("/nowhere", keep=True) + get("/fault"))) == [404]
+            assert wire.seconds("/health") < 5
 
     @pytest.mark.parametrize(
         "header",
