@@ -9,7 +9,8 @@ CONNECTIONS = 200  # open at once: each browser keeps six, so thirty people; wai
 PER_CLIENT = 64  # of them from one address: ten browsers of a household, and three such addresses leave room
 BODIES = 256_000_000  # bytes of bodies of one client: half of what is worked on at once, so that another gets in
 ANSWERS = 64_000_000  # bytes of answers of one client that wait to be read, beside files, which wait where they are
-QUIET = 0.5  # seconds without a byte from when on a body or an answer may make room: a busy one is never so long silent
+QUIET = 0.5  # seconds without a byte from when on a body may make room: a busy one is never so long silent
+UNREAD = 10  # the same of an answer: who reads 100 KB/s leaves the sender silent for a second at a time
 
 State = Literal["waiting", "taking", "working", "giving"]
 
@@ -68,7 +69,7 @@ class Crowd:
             spooled[one.client] += one.spooled
         for client in [client for client, size in spooled.items() if size > ANSWERS]:
             own = [one for one in everyone if one.client == client and one.state == "giving" and one.spooled]
-            while sum(one.spooled for one in own if not one.will_close) > ANSWERS and _make_room(own):
+            while _too_much([one for one in own if not one.will_close]) and _make_room(own):
                 pass  # one less
 
     def _open(self) -> list[Member]:
@@ -78,12 +79,17 @@ class Crowd:
         return [one for one in self._open() if one.client == member.client]
 
 
+def _too_much(giving: Sequence[Member]) -> bool:
+    """Whether the answers of one client are too much; one alone may have any size."""
+    return len(giving) > 1 and sum(one.spooled for one in giving) > ANSWERS
+
+
 def _make_room(members: Sequence[Member]) -> bool:
     """End the one that waits for longest, else the one that is silent for longest; False if all are busy."""
     there = [one for one in members if not one.will_close]
-    silent = time.monotonic() - QUIET
+    silent = {"taking": time.monotonic() - QUIET, "giving": time.monotonic() - UNREAD}
     found = [one for one in there if one.state == "waiting"] or [
-        one for one in there if one.state in ("taking", "giving") and one.since <= silent
+        one for one in there if (bound := silent.get(one.state)) is not None and one.since <= bound
     ]
     if not found:
         return False

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -66,6 +67,7 @@ class TestAnswersThatNobodyReads:
 
     def test_make_room_where_they_are_kept(self, tmp_path, monkeypatch):
         monkeypatch.setattr(crowd, "ANSWERS", 10_000_000)
+        monkeypatch.setattr(crowd, "UNREAD", 0.5)
         with app_of(tmp_path, PORT=0) as app:
             app.add_url_rule("/export", "export", lambda: Response(bytes(8_000_000)))
             with wired(app) as wire:
@@ -75,6 +77,17 @@ class TestAnswersThatNobodyReads:
                 until(lambda: sum(one.spooled for one in wire.server._channels()) <= 10_000_000)
                 assert wire.server._channels()
                 assert wire.seconds("/health") < SLOW
+
+    @pytest.mark.parametrize(("count", "unread"), [(1, 0), (2, 10)])
+    def test_one_alone_and_those_read_slowly_are_not_ended(self, count, unread, monkeypatch):
+        monkeypatch.setattr(crowd, "UNREAD", unread)
+        since = time.monotonic() - 1.1  # what a reader at 100 KB/s leaves the sender silent
+        given = [
+            SimpleNamespace(client="a", will_close=False, state="giving", since=since, spooled=2 * crowd.ANSWERS)
+            for _ in range(count)
+        ]
+        crowd.Crowd(lambda: given).trim()
+        assert [one.will_close for one in given] == [False] * count
 
     @pytest.mark.parametrize(
         ("asked", "part"),
