@@ -70,7 +70,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         if not self._proxied:
             return False
         self.client = customer(_forwarded(request.headers.get("X_FORWARDED_FOR", "")) or self.addr[0])
-        return not self._crowd.room_for_request(self)
+        return not self._crowd.room_for_request(self, body=request.body_rcv is not None)
 
     def overfull(self) -> bool:
         """Whether its client has sent too much that is still held."""

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 CONNECTIONS = 200  # open at once: each browser keeps six, so thirty people; waitress allows 100 by default
 PER_CLIENT = 64  # of them from one address: ten browsers of a household, and three such addresses leave room
+QUEUED = 128  # requests without a body of one client behind a proxy: what nginx lets a browser ask at once (HTTP/2)
 BODIES = 256_000_000  # bytes of bodies of one client: half of what is worked on at once, so that another gets in
 ANSWERS = 64_000_000  # bytes of answers of one client that wait to be read, beside files, which wait where they are
 QUIET = 0.5  # seconds without a byte from when on a body may make room: a busy one is never so long silent
@@ -52,9 +53,11 @@ class Crowd:
             return False
         return len(everyone) < CONNECTIONS or _make_room(_largest(everyone)) or _make_room(everyone)
 
-    def room_for_request(self, member: Member) -> bool:
+    def room_for_request(self, member: Member, *, body: bool) -> bool:
         """Whether a client behind a proxy may have one more request under way."""
         own = [one for one in self._of(member) if one is not member and one.state != "waiting"]
+        if not body and len(own) < QUEUED:  # those that only queue are soon over
+            own = [one for one in own if one.held or one.state != "working"]
         return len(own) < PER_CLIENT or _make_room(own)
 
     def room_for_body(self, member: Member) -> bool:

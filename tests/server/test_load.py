@@ -191,6 +191,22 @@ class TestConnections:
             assert status(wire.ask(get("/health", "X-Forwarded-For: 192.0.2.3"))) == [200]
 
     @pytest.mark.parametrize(
+        ("state", "count", "body", "room"),
+        [
+            ("working", 100, False, True), ("working", 128, False, False), ("working", 64, True, False),
+            ("giving", 64, False, False), ("taking", 64, False, False),
+        ],
+    )  # fmt: skip
+    def test_of_a_proxy_may_queue_where_they_have_no_body(self, state, count, body, room):
+        since = time.monotonic()
+        busy = [
+            SimpleNamespace(client="a", will_close=False, state=state, since=since, spooled=0, held=0)
+            for _ in range(count)
+        ]
+        new = SimpleNamespace(client="a", will_close=False, state="taking", since=since, spooled=0, held=0)
+        assert crowd.Crowd(lambda: [*busy, new]).room_for_request(new, body=body) is room
+
+    @pytest.mark.parametrize(
         ("header", "client"),
         [
             ("", ""), ("192.0.2.1", "192.0.2.1"), ("10.0.0.1, 192.0.2.1:80", "192.0.2.1"), ("unknown", "unknown"),
