@@ -11,6 +11,7 @@ from typing import Any
 
 from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
+from waitress.task import WSGITask
 
 from imgindex.server import door
 from imgindex.server.crowd import Crowd, State
@@ -26,9 +27,20 @@ IDLE = 60  # seconds until a silent connection is closed: proxies keep theirs ab
 LINGER = 5  # seconds that a client who still sends has to read why he was refused
 
 
+class Task(WSGITask):  # type: ignore[misc]  # waitress has no types
+    """A request for the app, which is told where its body was not taken."""
+
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
+        if self.request.asks:
+            environ[door.CUT] = True
+        return environ
+
+
 class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """One connection; one request at a time, and the next one when its answer has gone."""
 
+    task_class = Task
     error_task_class = ProblemTask
     request: Any = None
     will_close: bool = False
@@ -58,7 +70,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         if not self._proxied:
             return False
         self.client = customer(_forwarded(request.headers.get("X_FORWARDED_FOR", "")) or self.addr[0])
-        return not self._crowd.room_for_request(self)
+        return not self._crowd.room_for_request(self, body=request.body_rcv is not None)
 
     def overfull(self) -> bool:
         """Whether its client has sent too much that is still held."""
@@ -102,8 +114,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
             rest, self._rest = self._rest, b""
             try:
                 self.received(rest)
-            except Exception:  # noqa: BLE001  # the loop guards what it reads itself, but not this
+            except Exception:  # noqa: BLE001  # here it would end the server, not one connection
                 self.handle_error()
+                return False
         return not self._rest and bool(super().readable())
 
     def received(self, data: bytes) -> bool:

@@ -7,11 +7,11 @@ from typing import Literal, Protocol
 
 CONNECTIONS = 200  # open at once: each browser keeps six, so thirty people; waitress allows 100 by default
 PER_CLIENT = 64  # of them from one address: ten browsers of a household, and three such addresses leave room
+QUEUED = 128  # requests without a body of one client behind a proxy: what nginx lets a browser ask at once (HTTP/2)
 BODIES = 256_000_000  # bytes of bodies of one client: half of what is worked on at once, so that another gets in
 ANSWERS = 64_000_000  # bytes of answers of one client that wait to be read, beside files, which wait where they are
-# Seconds without a byte from when on a body or an answer may make room: one that is sent is never so long silent, and a
-# reader of 100 KB/s takes a buffer in 1.1 s.
-QUIET = {"taking": 0.5, "giving": 5.0}
+QUIET = 0.5  # seconds without a byte from when on a body may make room: a busy one is never so long silent
+UNREAD = 10  # the same of an answer: who reads 100 KB/s leaves the sender silent for a second at a time
 
 State = Literal["waiting", "taking", "working", "giving"]
 
@@ -53,12 +53,11 @@ class Crowd:
             return False
         return len(everyone) < CONNECTIONS or _make_room(_largest(everyone)) or _make_room(everyone)
 
-    def room_for_request(self, member: Member) -> bool:
-        """Whether a client behind a proxy may have one more request, beside bodies and answers that are under way.
-
-        What is at work is not counted: a page of a hundred pictures asks for them all at once over HTTP/2.
-        """
-        own = [one for one in self._of(member) if one is not member and one.state in QUIET]
+    def room_for_request(self, member: Member, *, body: bool) -> bool:
+        """Whether a client behind a proxy may have one more request under way."""
+        own = [one for one in self._of(member) if one is not member and one.state != "waiting"]
+        if not body and len(own) < QUEUED:  # those that only queue are soon over
+            own = [one for one in own if one.held or one.state != "working"]
         return len(own) < PER_CLIENT or _make_room(own)
 
     def room_for_body(self, member: Member) -> bool:
@@ -73,7 +72,7 @@ class Crowd:
             spooled[one.client] += one.spooled
         for client in [client for client, size in spooled.items() if size > ANSWERS]:
             own = [one for one in everyone if one.client == client and one.state == "giving" and one.spooled]
-            while len(left := _open(own)) > 1 and sum(one.spooled for one in left) > ANSWERS and _make_room(left):
+            while _too_much([one for one in own if not one.will_close]) and _make_room(own):
                 pass  # one less
 
     def _open(self) -> list[Member]:
@@ -83,15 +82,17 @@ class Crowd:
         return [one for one in self._open() if one.client == member.client]
 
 
-def _open(members: Iterable[Member]) -> list[Member]:
-    return [one for one in members if not one.will_close]
+def _too_much(giving: Sequence[Member]) -> bool:
+    """Whether the answers of one client are too much; one alone may have any size."""
+    return len(giving) > 1 and sum(one.spooled for one in giving) > ANSWERS
 
 
 def _make_room(members: Sequence[Member]) -> bool:
     """End the one that waits for longest, else the one that is silent for longest; False if all are busy."""
-    there, now = _open(members), time.monotonic()
+    there = [one for one in members if not one.will_close]
+    silent = {"taking": time.monotonic() - QUIET, "giving": time.monotonic() - UNREAD}
     found = [one for one in there if one.state == "waiting"] or [
-        one for one in there if one.state in QUIET and one.since <= now - QUIET[one.state]
+        one for one in there if (bound := silent.get(one.state)) is not None and one.since <= bound
     ]
     if not found:
         return False

@@ -6,21 +6,25 @@ from typing import Any
 from apiflask import APIFlask
 from flask import Response, request
 
-from imgindex.server.problems import problem
+from imgindex.server.problems import SENTENCES, problem
 
-CUT = "X_IMGINDEX_CUT"  # a header that says that the body was not taken; a client that sends it is refused
+CUT = "imgindex.cut"  # of the environ of a request whose body was not taken
 ASKED = "imgindex.asked"  # of an environ; no header of a client gets such a name
 
 
 def register(app: APIFlask) -> None:
-    """Refuse what was refused by its head, should it get through by now: its body is not there. Comes last of all."""
-    app.before_request(_refuse_without_body)
+    """Let nothing run whose body was not taken, though what refused it by its head may be over by now."""
+    app.before_request(_refuse_cut)
 
 
-def _refuse_without_body() -> Response | None:
-    if f"HTTP_{CUT}" not in request.environ or (request.content_length or 0) > (request.max_content_length or 0):
-        return None  # the app says itself that it is too large
-    return problem(503, "The server was not ready for this request; send it again.", headers={"Retry-After": "1"})
+def _refuse_cut() -> Response | None:
+    if CUT not in request.environ:
+        return None
+    if (request.content_length or 0) > (request.max_content_length or 0):
+        return problem(413, SENTENCES[413])
+    return problem(
+        503, "The request was refused by its head a moment ago; send it again.", headers={"Retry-After": "2"}
+    )
 
 
 class Door:

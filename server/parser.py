@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 import tempfile
 import time
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ log = logging.getLogger("imgindex.server")
 CONTROL = 1_000  # bytes of the line before a chunk: its size in hex and, in theory, extensions
 TRAILER = 8_000  # bytes of headers after the last chunk, which nobody sends
 STEP = 1_000_000  # bytes of a body from one look at the others of its client to the next
+_TRANSFER = re.compile(rb"\ntransfer-encoding[ \t]*:", re.IGNORECASE)
 
 
 class Owner(Protocol):
@@ -57,6 +59,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         self.began = time.monotonic()
         self.headed = math.inf  # when its head was complete
         self.cut = False  # whether there is more of it that nobody takes
+        self.asks = False  # whether it goes to the app without its body, to be refused
         self._owner = owner
         self._allowed = 0
         self._looked = 0
@@ -74,8 +77,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
             if not self.headers.get("CONTENT_LENGTH", "").isdigit():
                 raise ParsingError("A part of the head is invalid") from error
             self.content_length = self.adj.max_request_body_size  # it has more digits than Python reads
-        if self.chunked and "CONTENT_LENGTH" in self.headers:  # a proxy may believe the other one
-            raise ParsingError("A request has one length")
+        if _TRANSFER.search(header_plus) and (self.version != "1.1" or "CONTENT_LENGTH" in self.headers):
+            raise ParsingError("Where the body ends is said twice, or in a way that its version of HTTP lacks")
 
     def received(self, data: bytes) -> int:
         consumed = self._take(data)
@@ -124,8 +127,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         if 0 < self._allowed <= FORM:
             return self.refuse(NoTokenError("no token"))
         self.drop()
-        self.cut, self.completed, self.expect_continue = True, True, False
-        self.headers.update({"CONTENT_LENGTH": str(size), "CONNECTION": "close", CUT: "1"})
+        self.cut, self.asks, self.completed, self.expect_continue = True, True, True, False
+        self.headers.update(CONTENT_LENGTH=str(size), CONNECTION="close")
         return None
 
     def refuse(self, error: Error) -> None:

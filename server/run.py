@@ -164,8 +164,7 @@ def _proxy(settings: Settings) -> dict[str, Any]:
 
 def _hang_up(server: Server) -> Callable[[int, FrameType | None], None]:
     """What SIGHUP does: read the tokens again; but it ends a server whose terminal has been closed."""
-    # Who started it with nohup wants it to outlive the terminal.
-    attended = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    attended = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()  # nohup ignores it
 
     def handle(number: int, frame: FrameType | None) -> None:
         if attended and not _has_terminal():

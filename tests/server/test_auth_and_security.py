@@ -223,11 +223,12 @@ class TestWire:
         if expected[0] == 302:
             assert re.search(rb"Location: /login\?next=[^\r]*\r\n", head)
 
-    def test_a_request_with_two_lengths_is_refused(self, ask):
+    @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+    def test_two_lengths_are_refused(self, ask, version):
         inside = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
         answer = ask(
-            b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n"
-            b"0\r\n\r\n" % (len(inside) + 5) + inside
+            b"POST /login HTTP/%s\r\nHost: localhost\r\nContent-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"0\r\n\r\n" % (version, len(inside) + 5) + inside
         )
         assert status(answer) == [400]
 

@@ -66,6 +66,13 @@ class TestBodies:
                 sending.sendall(b"x" * 1_000_000)
             assert status(read(sending, 1)) == [401]
 
+    def test_one_that_was_refused_by_its_head_never_runs_without_its_body(self, wire, monkeypatch):
+        monkeypatch.setattr("imgindex.server.door.ask", lambda *_: 0)  # the rate is over by the time that the app asks
+        head = b"POST /themes/1/name HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        answer = wire.ask(head + b"Content-Length: 6\r\n\r\nname=x")
+        assert status(answer) == [503]
+        assert b"Retry-After: 2\r\n" in answer
+
     def test_wrong_tokens_are_counted_once(self, guarded):
         request = UPLOAD + b"Authorization: Bearer wrong\r\nContent-Length: 50000\r\n\r\n"
         assert [status(guarded.ask(request))[0] for _ in range(11)] == [401] * 10 + [429]
@@ -80,6 +87,14 @@ class TestBodies:
     def test_a_form_that_is_no_upload_is_small(self, wire):
         head = b"PUT /api/v1/policies HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         assert status(wire.connect(head + b"Content-Length: 1000001\r\n\r\n").recv(65_536)) == [413]
+
+    @pytest.mark.parametrize("kind", [b"text/plain", b"multipart/form-data; boundary=x"])
+    def test_of_one_that_only_reads_are_small(self, wire, kind):
+        head = b"GET /api/v1/images HTTP/1.1\r\nHost: localhost\r\nContent-Type: " + kind + b"\r\n"
+        sending = wire.connect(head + b"Content-Length: 20000000\r\n\r\n")
+        answer = sending.recv(65_536)
+        assert status(answer) == [413]
+        assert b"Connection: close\r\n" in answer
 
     def test_of_one_client_are_bounded(self, wire, monkeypatch):
         monkeypatch.setattr(crowd, "BODIES", 3_000_000)

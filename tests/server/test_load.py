@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from flask import Response
 
 from imgindex.server import channel, crowd
 from imgindex.server.channel import _forwarded
+from imgindex.server.parser import Parser
 from tests.support.serving import app_of
 from tests.support.wire import OTHER, get, read, status, until, wired
 
@@ -65,6 +67,7 @@ class TestAnswersThatNobodyReads:
 
     def test_make_room_where_they_are_kept(self, tmp_path, monkeypatch):
         monkeypatch.setattr(crowd, "ANSWERS", 10_000_000)
+        monkeypatch.setattr(crowd, "UNREAD", 0.5)
         with app_of(tmp_path, PORT=0) as app:
             app.add_url_rule("/export", "export", lambda: Response(bytes(8_000_000)))
             with wired(app) as wire:
@@ -74,6 +77,17 @@ class TestAnswersThatNobodyReads:
                 until(lambda: sum(one.spooled for one in wire.server._channels()) <= 10_000_000)
                 assert wire.server._channels()
                 assert wire.seconds("/health") < SLOW
+
+    @pytest.mark.parametrize(("count", "unread"), [(1, 0), (2, 10)])
+    def test_one_alone_and_those_read_slowly_are_not_ended(self, count, unread, monkeypatch):
+        monkeypatch.setattr(crowd, "UNREAD", unread)
+        since = time.monotonic() - 1.1  # what a reader at 100 KB/s leaves the sender silent
+        given = [
+            SimpleNamespace(client="a", will_close=False, state="giving", since=since, spooled=2 * crowd.ANSWERS)
+            for _ in range(count)
+        ]
+        crowd.Crowd(lambda: given).trim()
+        assert [one.will_close for one in given] == [False] * count
 
     @pytest.mark.parametrize(
         ("asked", "part"),
@@ -96,6 +110,19 @@ class TestAnswersThatNobodyReads:
         with wired(large[0]) as wire:
             answer = wire.ask(3 * get("/health", keep=True) + b"\r\n" + get("/nowhere", keep=True) + get("/health"))
         assert status(answer) == [200, 200, 200, 404, 200]
+
+    def test_a_fault_in_what_comes_behind_ends_one_connection(self, large, monkeypatch):
+        taken = Parser.received
+
+        def faulty(self, data):
+            if data.startswith(b"GET /fault"):
+                raise RuntimeError("a fault")
+            return taken(self, data)
+
+        monkeypatch.setattr(Parser, "received", faulty)
+        with wired(large[0]) as wire:
+            assert status(wire.ask(get("/nowhere", keep=True) + get("/fault"))) == [404]
+            assert wire.seconds("/health") < 5
 
     @pytest.mark.parametrize(
         "header",
@@ -162,6 +189,22 @@ class TestConnections:
             assert status(wire.ask(head("1.2.3.4, 192.0.2.1"))) == [429]
             assert status(wire.ask(get("/health", "X-Forwarded-For: 192.0.2.1"))) == [429]
             assert status(wire.ask(get("/health", "X-Forwarded-For: 192.0.2.3"))) == [200]
+
+    @pytest.mark.parametrize(
+        ("state", "count", "body", "room"),
+        [
+            ("working", 100, False, True), ("working", 128, False, False), ("working", 64, True, False),
+            ("giving", 64, False, False), ("taking", 64, False, False),
+        ],
+    )  # fmt: skip
+    def test_of_a_proxy_may_queue_where_they_have_no_body(self, state, count, body, room):
+        since = time.monotonic()
+        busy = [
+            SimpleNamespace(client="a", will_close=False, state=state, since=since, spooled=0, held=0)
+            for _ in range(count)
+        ]
+        new = SimpleNamespace(client="a", will_close=False, state="taking", since=since, spooled=0, held=0)
+        assert crowd.Crowd(lambda: [*busy, new]).room_for_request(new, body=body) is room
 
     @pytest.mark.parametrize(
         ("header", "client"),

@@ -1,5 +1,6 @@
 """The server as a process: started, asked, stopped, killed."""
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -14,10 +15,12 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from imgindex import ImageIndex
+from imgindex.server import run
 from tests.conftest import write_picture
 from tests.support.embedders import FakeEmbedder
 from tests.support.serving import get, post, served
@@ -182,3 +185,21 @@ def test_what_is_no_http_is_answered_as_a_problem(tmp_path):
             assert (line["method"], line["path"]) == (method, path)
         assert get(port, "/health")[0] == 200
         server.kill()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_terminal_that_closes_ends_a_server_unless_nohup_started_it(monkeypatch, ignored):
+    there, reloads = [True], []
+    before = {one: signal.getsignal(one) for one in (signal.SIGHUP, *run.ENDINGS)}
+    monkeypatch.setattr(run, "_has_terminal", lambda: there[0])
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+        handle = run._hang_up(SimpleNamespace(reload=lambda: reloads.append(1)))
+        there[0] = False
+        with contextlib.nullcontext() if ignored else pytest.raises(KeyboardInterrupt):
+            handle(signal.SIGHUP, None)
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert reloads == [1] * ignored
