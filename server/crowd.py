@@ -66,7 +66,7 @@ class Crowd:
         return sum(held) <= BODIES or sum(held) == member.held
 
     def trim(self) -> None:
-        """End answers that nobody reads, where one client has too much of them; one alone may have any size."""
+        """End answers that nobody reads, where one client has too much of them."""
         spooled: Counter[str | None] = Counter()
         for one in (everyone := self._open()):
             spooled[one.client] += one.spooled
@@ -76,7 +76,7 @@ class Crowd:
                 pass  # one less
 
     def _open(self) -> list[Member]:
-        return _open(self._members())
+        return [one for one in self._members() if not one.will_close]
 
     def _of(self, member: Member) -> list[Member]:
         return [one for one in self._open() if one.client == member.client]

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
-from imgindex.server.door import CUT
 from imgindex.server.middleware.auth import FORM
 from imgindex.server.refusals import NoRoomError, NoTokenError, TooMuchError
 

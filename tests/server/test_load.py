@@ -160,7 +160,7 @@ class TestConnections:
 
     def test_one_too_many_is_told_so(self, wire, monkeypatch):
         monkeypatch.setattr(crowd, "PER_CLIENT", 2)
-        monkeypatch.setattr(crowd, "QUIET", {"taking": 5, "giving": 5})
+        monkeypatch.setattr(crowd, "QUIET", 5)
         head = b"POST /api/v1/images HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data\r\n"
         for _ in range(2):
             wire.connect(head + b"Content-Length: 1000\r\n\r\nx")
@@ -173,7 +173,7 @@ class TestConnections:
 
     def test_of_a_proxy_belong_to_its_clients(self, tmp_path, monkeypatch):
         monkeypatch.setattr(crowd, "PER_CLIENT", 2)
-        monkeypatch.setattr(crowd, "QUIET", {"taking": 5, "giving": 5})
+        monkeypatch.setattr(crowd, "QUIET", 5)
 
         def head(client: str) -> bytes:
             return (
