@@ -289,8 +289,9 @@ RELATIONS = {
 def seen(lured: Callable[[], Decoder], relation: object) -> Relation:
     """What a look brings where the child answers so."""
     with lured() as decoder:
-        answer = f"told = {json.dumps(relation)!r}.encode()\nos.write(LINK, REPLY.pack(1, 0, 0, 0, len(told)) + told)"
-        code = HEAD + (LIAR + answer + "\nos._exit(0)").encode()
+        second = "os.read(LINK, 1 << 20)\n"  # or its sender would see that nobody is there any more
+        told = f"told = {json.dumps(relation)!r}.encode()\nos.write(LINK, REPLY.pack(1, 0, 0, 0, len(told)) + told)"
+        code = HEAD + (LIAR + second + told + "\nos._exit(0)").encode()
         return decoder.look(code, code, RELATION["transform"])  # type: ignore[arg-type]
 
 
